@@ -1,0 +1,28 @@
+"""The errors that her2kit raises about data. Wrong arguments raise ``ValueError``.
+
+Every message names the file or argument, the value found and the next step, in one line.
+"""
+
+
+class Her2Error(Exception):
+    """Something in the data stops the work; the message says what and what to do."""
+
+
+class SlideError(Her2Error):
+    """A slide or picture cannot be opened or read."""
+
+
+class MppError(SlideError):
+    """A slide holds no micrometres per pixel (mpp), or one that cannot be true."""
+
+
+class ManifestError(Her2Error):
+    """A manifest, table or readers' file lacks a column or holds a value that is not allowed."""
+
+
+class RegionError(Her2Error):
+    """A region file (GeoJSON) cannot be read or holds no usable polygon."""
+
+
+class PlanError(Her2Error):
+    """A phantom plan asks for something that cannot be drawn."""
