@@ -1,0 +1,1 @@
+"""Slides: open them, find the tissue, cut tiles, write pyramids."""
