@@ -2,8 +2,8 @@
 
 The source is an array, or row strips from top to bottom: then memory holds one row of tiles a level, and the
 lower levels only as JPEG. Does not read slides and changes no colour. Each lower level is the rounded mean of
-blocks of ``downsample`` x ``downsample`` pixels of the one above; a last odd row or column is repeated, so none
-is lost.
+blocks of ``downsample`` x ``downsample`` pixels of the one above; a last odd row or column is repeated, so
+none is lost.
 
 The layout (one top-level directory a level, the lower ones marked as reduced, resolution tags in centimetre)
 is what OpenSlide asks of generic tiled TIFF: https://openslide.org/formats/generic-tiff/.
