@@ -1,8 +1,8 @@
 """Hematoxylin and DAB as two maps of optical density, by colour deconvolution with two stain vectors.
 
-Two stains in three channels: the least-squares amounts, which equal the three-stain inverse whose third vector
-is the cross product of the two. Amounts are neither clipped nor normalised. No third stain is fitted for grey
-things (blood, pigment, ink, dust): that is ill-conditioned. They are told from DAB by OD_B / OD_R instead, see
+Two stains in three channels: the least-squares amounts, which equal the three-stain inverse whose third
+vector is the cross product of the two. Amounts are neither clipped nor normalised. No third stain is fitted
+for grey things (blood, pigment, ink, dust): that is ill-conditioned. They are told from DAB by OD_B / OD_R, see
 `StainMaps.brown_ratio`. Each pixel's result depends on that pixel alone, bitwise, so not on tiles.
 
 References
@@ -85,7 +85,7 @@ class StainMaps:
     dab: np.ndarray
     """float32 (h, w), OD along the DAB vector."""
     red: np.ndarray
-    """float32 (h, w), OD of the red channel: both stains darken it, so it shows stained and unstained nuclei."""
+    """float32 (h, w), OD of the red channel: every nucleus darkens it, DAB-stained or not."""
     blue: np.ndarray
     """float32 (h, w), OD of the blue channel."""
 
@@ -94,7 +94,7 @@ class StainMaps:
             plane = getattr(self, name)
             if plane.dtype != np.float32 or plane.ndim != 2 or plane.shape != self.hematoxylin.shape:
                 raise ValueError(
-                    f"{name} has dtype {plane.dtype} and shape {plane.shape}; pass float32 (h, w) of one shape"
+                    f"{name} has dtype {plane.dtype} and shape {plane.shape}; pass float32 (h, w)"
                 )
 
     @property
@@ -111,7 +111,7 @@ class StainMaps:
 
     @property
     def brown(self) -> np.ndarray:
-        """bool (h, w), whether the colour may be DAB: OD_B >= 1.3 OD_R and OD_B > 0; computed at each call."""
+        """bool (h, w), whether it may be DAB: OD_B >= 1.3 OD_R and OD_B > 0; computed at each call."""
         return (self.blue >= np.float32(BROWN_RATIO) * self.red) & (self.blue > 0)
 
     def crop(self, rows: slice, columns: slice) -> "StainMaps":
@@ -178,10 +178,10 @@ def fit_stain_vectors(
 ) -> StainVectors:
     """Find the slide's own stain vectors where it shows enough of both stains, else give the fixed ones.
 
-    Brown pixels (OD_B > 1.3 OD_R, OD sum > 0.6) with the highest OD_B / OD_R tell DAB, blue ones (OD_R > OD_B)
-    with the highest OD_R / OD_B tell hematoxylin; extremes as in Macenko's method, but only among pixels that
-    are evidence for that stain. Where brown pixels are under 1 % or 500, blue ones under 500, or a vector lies
-    more than 15 degrees from Ruifrok and Johnston's, both fixed vectors are returned.
+    Brown pixels (OD_B > 1.3 OD_R, OD sum > 0.6) with the highest OD_B / OD_R tell DAB, blue ones (OD_R >
+    OD_B) with the highest OD_R / OD_B tell hematoxylin; extremes as in Macenko's method, but only among pixels
+    that are evidence for that stain. Where brown pixels are under 1 % or 500, blue ones under 500, or a vector
+    lies more than 15 degrees from Ruifrok and Johnston's, both fixed vectors are returned.
 
     Parameters
     ----------
