@@ -2,7 +2,7 @@
 
 Two stains in three channels: the least-squares amounts, which equal the three-stain inverse whose third
 vector is the cross product of the two. Amounts are neither clipped nor normalised. No third stain is fitted
-for grey things (blood, pigment, ink, dust): that is ill-conditioned. They are told from DAB by OD_B / OD_R, see
+for grey things (blood, pigment, ink, dust): that is ill-conditioned. OD_B / OD_R tells them from DAB, see
 `StainMaps.brown_ratio`. Each pixel's result depends on that pixel alone, bitwise, so not on tiles.
 
 References
@@ -178,10 +178,10 @@ def fit_stain_vectors(
 ) -> StainVectors:
     """Find the slide's own stain vectors where it shows enough of both stains, else give the fixed ones.
 
-    Brown pixels (OD_B > 1.3 OD_R, OD sum > 0.6) with the highest OD_B / OD_R tell DAB, blue ones (OD_R >
-    OD_B) with the highest OD_R / OD_B tell hematoxylin; extremes as in Macenko's method, but only among pixels
-    that are evidence for that stain. Where brown pixels are under 1 % or 500, blue ones under 500, or a vector
-    lies more than 15 degrees from Ruifrok and Johnston's, both fixed vectors are returned.
+    Brown pixels (OD_B > 1.3 OD_R, OD sum > 0.6) with the highest OD_B / OD_R tell DAB, blue ones (OD_R
+    above OD_B) with the highest OD_R / OD_B tell hematoxylin; extremes as in Macenko's method, but only among
+    pixels that are evidence for that stain. Where brown pixels are under 1 % or 500, blue ones under 500, or
+    a vector lies more than 15 degrees from Ruifrok and Johnston's, both fixed vectors are returned.
 
     Parameters
     ----------
