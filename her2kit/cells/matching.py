@@ -1,11 +1,11 @@
 """One-to-one matching of points to points, for measuring a detector against a truth.
 
-A hit is a pair not further apart than a given distance. Of all one-to-one pairings the one with the most pairs
-is taken, and among those the one with the smallest sum of distances. Nearest-first (greedy) pairing is not used: it
-can lose hits, and its answer may depend on the order of the points. Units are the caller's own.
+A hit is a pair not further apart than a given distance. Of all one-to-one pairings the one with the most
+pairs is taken, and among those the one with the smallest sum of distances. Nearest-first (greedy) pairing can
+lose hits, and its answer may depend on the order of the points. Units are the caller's own.
 
-The problem falls apart into groups of points that are neighbours of neighbours. Small groups are solved densely
-(as Crouse 2016), large ones sparsely (LAPJVsp, Jonker and Volgenant 1987), both by SciPy.
+The problem falls apart into groups of points that are neighbours of neighbours. Small ones are solved densely
+(Crouse 2016), large ones sparsely (LAPJVsp, Jonker and Volgenant 1987), both by SciPy.
 
 References
 ----------
@@ -154,8 +154,8 @@ def _solve(rows: np.ndarray, columns: np.ndarray, distance: np.ndarray, max_dist
         row, column = linear_sum_assignment(cost)
         to[row] = column
     else:
-        # Every true point may also stay alone, with a partner of its own that costs `missing`. The solver takes
-        # zeros for no edge; the same length added to all edges changes nothing, as every row takes one.
+        # Every true point may also stay alone, with a partner of its own that costs `missing`. The solver
+        # takes a zero for no edge; a length added to all edges changes nothing, as every row takes one.
         cost_graph = csr_array(
             (
                 np.r_[distance, np.full(n, missing)] + max_distance,
