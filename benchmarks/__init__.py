@@ -1,0 +1,1 @@
+"""Measurements of her2kit: ``python -m benchmarks`` runs all, ``python -m benchmarks.score`` one."""
