@@ -16,23 +16,23 @@ def _put_hundredths(out: np.ndarray, at: int, value: int) -> int:
         out[at] = 45  # minus
         at += 1
         value = -value
-    whole = value // 100
-    part = value % 100
-    digits = 1
-    rest = whole // 10
-    while rest > 0:
+    ten, hundred = np.uint64(10), np.uint64(100)  # unsigned, so that the divisions become multiplications
+    whole, part = np.uint64(value) // hundred, np.uint64(value) % hundred
+    digits, bound = 1, ten
+    while whole >= bound:
         digits += 1
-        rest //= 10
+        bound *= ten
     for k in range(digits - 1, -1, -1):
-        out[at + k] = 48 + whole % 10
-        whole //= 10
+        rest = whole // ten
+        out[at + k] = np.uint64(48) + (whole - rest * ten)
+        whole = rest
     at += digits
     if part > 0:
         out[at] = 46  # point
-        out[at + 1] = 48 + part // 10
+        out[at + 1] = np.uint64(48) + part // ten
         at += 2
-        if part % 10 > 0:
-            out[at] = 48 + part % 10
+        if part % ten > 0:
+            out[at] = np.uint64(48) + part % ten
             at += 1
     return at
 
@@ -56,6 +56,53 @@ def _rings(points: np.ndarray, offsets: np.ndarray, out: np.ndarray, ends: np.nd
                 at += 2
             out[at - 1] = 93
         ends[ring] = at
+
+
+@numba.njit(cache=True, nogil=True)
+def _simple(points: np.ndarray, offsets: np.ndarray, simple: np.ndarray) -> None:
+    for ring in range(len(offsets) - 1):
+        first, behind = offsets[ring], offsets[ring + 1]
+        simple[ring] = False
+        n = behind - first
+        if n < 3:
+            continue
+        cx = points[first:behind, 0].sum() // n
+        cy = points[first:behind, 1].sum() // n
+        turns = 0  # edges that pass the ray from the centre to the right
+        sign = 0
+        for k in range(first, behind):
+            j = k + 1 if k + 1 < behind else first
+            ax, ay = points[k, 0] - cx, points[k, 1] - cy
+            bx, by = points[j, 0] - cx, points[j, 1] - cy
+            cross = ax * by - ay * bx
+            if cross == 0 or (sign != 0 and (cross > 0) != (sign > 0)):
+                turns = -1
+                break
+            sign = 1 if cross > 0 else -1
+            if (ay < 0) != (by < 0) and (ay * (bx - ax) - ax * (by - ay)) * (1 if by < ay else -1) > 0:
+                turns += 1
+        simple[ring] = turns == 1
+
+
+def surely_simple(hundredths: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Say of each ring whether it surely does not cross itself (False: it may, or has under three points).
+
+    A ring seen from its mean point, whose corners go round strictly in one sense and exactly once, is
+    star-shaped and so simple. Exact, since it is done in integers (points within 10^8 of each other). Most
+    cells pass, which saves them the general test (`shapely.is_valid`, ten times as long).
+
+    Parameters
+    ----------
+    hundredths, offsets
+        As in `json_rings`.
+
+    Returns
+    -------
+    bool array of shape (k,)
+    """
+    simple = np.empty(len(offsets) - 1, dtype=np.bool_)
+    _simple(np.ascontiguousarray(hundredths, dtype=np.int64), offsets.astype(np.int64), simple)
+    return simple
 
 
 def json_rings(hundredths: np.ndarray, offsets: np.ndarray) -> list[bytes]:

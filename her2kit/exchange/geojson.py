@@ -7,10 +7,8 @@ coordinates are pixels, so the files are GeoJSON (RFC 7946) in form only. Decide
 """
 
 import json
-import math
 import os
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +18,11 @@ import shapely
 from shapely.geometry import MultiPolygon, Polygon
 
 from her2kit.errors import RegionError
-from her2kit.exchange.digits import json_rings
+from her2kit.exchange.cell_text import CLASS_RGB, cell_lines, feature_id, rounded
 from her2kit.exchange.features import read_features
 from her2kit.exchange.whole import whole_file
 
-CLASS_RGB = {"0": (59, 111, 182), "1+": (246, 208, 77), "2+": (240, 138, 36), "3+": (194, 24, 43)}
-"""Colours of the classes, those of `cells.table` (a leaf cannot import it; a test keeps the two equal)."""
-NOT_EVALUABLE = ("not evaluable", (138, 138, 138))
-_ROWS = 10_000  # cells formatted at a time, so that memory does not grow with the slide
+_ROWS = 2_000  # cells formatted at a time, so that memory does not grow with the slide
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +59,6 @@ class Region:
             raise ValueError(f"geometry of region {self.name!r} is empty or invalid; see shapely.make_valid")
 
 
-def feature_id(slide_id: str, cell_id: str) -> str:
-    """Return the UUID5 that names a cell in GeoJSON; corrections join on it."""
-    return str(uuid.uuid5(uuid.uuid5(uuid.NAMESPACE_URL, f"her2kit:{slide_id}"), cell_id))
-
-
 def write_cells_geojson(path: str | os.PathLike, cells: pd.DataFrame, *, slide_id: str) -> CellsWritten:
     """Write a cell table as QuPath cells, one Feature a line; the file appears whole or not at all.
 
@@ -89,8 +79,8 @@ def write_cells_geojson(path: str | os.PathLike, cells: pd.DataFrame, *, slide_i
 
     Notes
     -----
-    Coordinates are rounded to 0.01 px. Geometry that is then invalid is put on that grid by
-    `shapely.set_precision` and its largest part is kept.
+    Coordinates are rounded to 0.01 px. Geometry that is then invalid goes through `shapely.make_valid` and
+    `shapely.set_precision`, and its largest part is kept.
     """
     names = [n for n in cells.columns if pd.api.types.is_numeric_dtype(cells[n])]
     repaired = points = 0
@@ -98,7 +88,7 @@ def write_cells_geojson(path: str | os.PathLike, cells: pd.DataFrame, *, slide_i
         out.write(b'{"type":"FeatureCollection","features":[')
         for start in range(0, len(cells), _ROWS):
             rows = cells.iloc[start : start + _ROWS]
-            text, mended, dropped = _cell_lines(rows, names, slide_id)
+            text, mended, dropped = cell_lines(rows, names, slide_id)
             out.write(b",\n" if start else b"\n")
             out.write(b",\n".join(text))
             repaired, points = repaired + mended, points + dropped
@@ -159,7 +149,7 @@ def write_regions(path: str | os.PathLike, regions: Iterable[Region]) -> Path:
             {
                 "type": "Feature",
                 "id": feature_id(path.stem, f"region {number} {region.name}"),
-                "geometry": _rounded(shapely.geometry.mapping(geometry)),
+                "geometry": rounded(shapely.geometry.mapping(geometry)),
                 "properties": {"objectType": "annotation", "classification": {"name": region.name}},
             }
         )
@@ -213,94 +203,6 @@ def read_regions(path: str | os.PathLike) -> list[Region]:
     if not regions:
         raise RegionError(f"{path}: no polygon in it; draw a region in QuPath and export it as GeoJSON")
     return regions
-
-
-def _cell_lines(rows: pd.DataFrame, names: Sequence[str], slide_id: str) -> tuple[list[bytes], int, int]:
-    """Return one Feature a row as JSON, the number of outlines mended, and of cells that became points."""
-    cell_text, mended = _polygons(rows["outline"])
-    nucleus_text, mended_nuclei = _polygons(rows["nucleus_outline"])
-    space = uuid.uuid5(uuid.NAMESPACE_URL, f"her2kit:{slide_id}")
-    classes = [c if c in CLASS_RGB else None for c in rows["cell_class"].tolist()]
-    heads = {c: _properties_head(c) for c in (*CLASS_RGB, None)}
-    dropped = 0
-    lines = []
-    for cell_id, x, y, cell, nucleus, cell_class, measured in zip(
-        rows["cell_id"].tolist(),
-        rows["x_px0"].tolist(),
-        rows["y_px0"].tolist(),
-        cell_text,
-        nucleus_text,
-        classes,
-        _measurements(rows, names),
-        strict=True,
-    ):
-        if not cell:
-            dropped += 1
-            cell = b'{"type":"Point","coordinates":[%.2f,%.2f]}' % (x, y)
-        if nucleus:
-            nucleus = b',"nucleusGeometry":' + nucleus
-        lines.append(
-            b'{"type":"Feature","id":"%b","geometry":%b%b,%b%b}}}'
-            % (str(uuid.uuid5(space, cell_id)).encode(), cell, nucleus, heads[cell_class], measured)
-        )
-    return lines, mended + mended_nuclei, dropped
-
-
-def _properties_head(cell_class: str | None) -> bytes:
-    name, rgb = NOT_EVALUABLE if cell_class is None else (cell_class, CLASS_RGB[cell_class])
-    label = json.dumps({"name": name, "color": list(rgb)}, separators=(",", ":"))
-    return f'"properties":{{"objectType":"cell","classification":{label},"measurements":{{'.encode()
-
-
-def _measurements(rows: pd.DataFrame, names: Sequence[str]) -> list[bytes]:
-    """Return the members of each row's measurement object; a missing number leaves its member out."""
-    columns = []
-    for name in names:
-        values = rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        digits = ".2f" if name in ("x_px0", "y_px0") else ".6g"
-        key = json.dumps(name)
-        columns.append([f"{key}:{v:{digits}}" if math.isfinite(v) else "" for v in values.tolist()])
-    return [",".join(filter(None, parts)).encode() for parts in zip(*columns, strict=True)] or [b""] * len(
-        rows
-    )
-
-
-def _polygons(outlines: pd.Series) -> tuple[list[bytes], int]:
-    """Return each outline as a valid GeoJSON polygon (empty where there is none) and the number mended."""
-    arrays = [np.empty((0, 2)) if v is None or len(v) < 3 else v for v in outlines.tolist()]
-    offsets = np.concatenate([[0], np.cumsum([len(a) for a in arrays])])
-    points = np.concatenate(arrays).astype(np.float64) if arrays else np.empty((0, 2))
-    owner = np.repeat(np.arange(len(arrays)), np.diff(offsets))
-    finite = np.ones(len(arrays), dtype=bool)
-    finite[owner[~np.isfinite(points).all(axis=1)]] = False
-    points = np.round(np.nan_to_num(points, posinf=0.0, neginf=0.0) * 100)
-    texts = json_rings(points.astype(np.int64), offsets)
-    usable = np.flatnonzero((np.diff(offsets) > 0) & finite)
-    keep = np.isin(owner, usable)
-    index = np.searchsorted(usable, owner[keep])
-    shapes = shapely.polygons(shapely.linearrings(points[keep] / 100, indices=index)) if len(usable) else []
-    valid = np.zeros(len(arrays), dtype=bool)
-    valid[usable] = shapely.is_valid(shapes) if len(usable) else False
-    result = [
-        b'{"type":"Polygon","coordinates":[%b]}' % t if ok else b""
-        for t, ok in zip(texts, valid, strict=True)
-    ]
-    mended = 0
-    for i, shape in zip(usable.tolist(), shapes, strict=True):
-        if not valid[i]:
-            parts = shapely.get_parts(shapely.set_precision(shapely.make_valid(shape), 0.01))
-            parts = [p for p in parts if p.geom_type == "Polygon" and p.area > 0]
-            if parts:
-                result[i] = json.dumps(_rounded(max(parts, key=lambda p: p.area).__geo_interface__)).encode()
-                mended += 1
-    return result, mended
-
-
-def _rounded(mapping: dict) -> dict:
-    def walk(value: object) -> object:
-        return [walk(v) for v in value] if isinstance(value, list | tuple) else round(float(value), 2)  # type: ignore[arg-type]
-
-    return {"type": mapping["type"], "coordinates": walk(mapping["coordinates"])}
 
 
 def _ring_and_centre(geometry: dict) -> tuple[np.ndarray | None, tuple[float, float]]:

@@ -11,8 +11,8 @@ from shapely.geometry import MultiPolygon, Point, Polygon, box
 
 from her2kit.cells.table import CLASS_COLOURS, NOT_EVALUABLE_COLOUR, conform_cells, empty_cells
 from her2kit.errors import RegionError
-from her2kit.exchange import features, geojson
-from her2kit.exchange.digits import json_rings
+from her2kit.exchange import cell_text, features, geojson
+from her2kit.exchange.digits import json_rings, surely_simple
 from her2kit.exchange.geojson import (
     Region,
     feature_id,
@@ -63,6 +63,22 @@ def test_rings_are_json_of_the_same_numbers(rings):
             assert text == b""
 
 
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.tuples(*[st.integers(-9, 9)] * 2), min_size=3, max_size=7))
+def test_a_ring_called_simple_is_valid(points):
+    ring_points = np.array(points) * 100
+    if surely_simple(ring_points, np.array([0, len(points)]))[0]:
+        assert Polygon(points).is_valid
+
+
+def test_round_and_wavy_outlines_are_called_simple_and_a_double_turn_is_not():
+    once = ring(500, 300, 20, 30)
+    wavy = once + 3 * np.sin(np.arange(30))[:, None].astype("f4") * (once - [500, 300]).astype("f4") / 20
+    twice = ring(500, 300, 20, 30)[[*range(0, 30, 2), *range(0, 30, 2)]]
+    stacked = np.rint(np.concatenate([once, once[::-1], wavy, twice]) * 100).astype(np.int64)
+    assert surely_simple(stacked, np.arange(5) * 30).tolist() == [True, True, True, False]
+
+
 def test_cells_come_back(tmp_path):
     cells = planted()
     written = write_cells_geojson(tmp_path / "cells.geojson", cells, slide_id="s")
@@ -101,9 +117,9 @@ def test_the_layout_is_the_contract(tmp_path):
 
 
 def test_every_class_has_the_colour_of_the_cell_table():
-    as_hex = {name: "#{:02X}{:02X}{:02X}".format(*rgb) for name, rgb in geojson.CLASS_RGB.items()}
+    as_hex = {name: "#{:02X}{:02X}{:02X}".format(*rgb) for name, rgb in cell_text.CLASS_RGB.items()}
     assert as_hex == CLASS_COLOURS
-    assert "#{:02X}{:02X}{:02X}".format(*geojson.NOT_EVALUABLE[1]) == NOT_EVALUABLE_COLOUR
+    assert "#{:02X}{:02X}{:02X}".format(*cell_text.NOT_EVALUABLE[1]) == NOT_EVALUABLE_COLOUR
 
 
 def test_crossing_outlines_are_mended_and_missing_ones_become_points(tmp_path):

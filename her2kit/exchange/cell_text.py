@@ -1,0 +1,119 @@
+"""Rows of the cell table as GeoJSON text: ids, classes, numbers, valid polygons (for `geojson`).
+
+Formats whole blocks of cells at a time. Opens no file.
+"""
+
+import hashlib
+import json
+import math
+import uuid
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import shapely
+from shapely.geometry import Polygon
+
+from her2kit.exchange.digits import json_rings, surely_simple
+
+CLASS_RGB = {"0": (59, 111, 182), "1+": (246, 208, 77), "2+": (240, 138, 36), "3+": (194, 24, 43)}
+"""Colours of the classes, those of `cells.table` (a leaf cannot import it; a test keeps the two equal)."""
+NOT_EVALUABLE = ("not evaluable", (138, 138, 138))
+
+
+def feature_id(slide_id: str, cell_id: str) -> str:
+    """Return the UUID5 that names a cell in GeoJSON; corrections join on it."""
+    return str(uuid.uuid5(uuid.uuid5(uuid.NAMESPACE_URL, f"her2kit:{slide_id}"), cell_id))
+
+
+def cell_lines(rows: pd.DataFrame, names: Sequence[str], slide_id: str) -> tuple[list[bytes], int, int]:
+    """Return one Feature a row as JSON, the number of outlines mended, and of cells that became points."""
+    cell_text, mended = _polygons(rows["outline"])
+    nucleus_text, mended_nuclei = _polygons(rows["nucleus_outline"])
+    space = uuid.uuid5(uuid.NAMESPACE_URL, f"her2kit:{slide_id}").bytes
+    classes = [c if c in CLASS_RGB else None for c in rows["cell_class"].tolist()]
+    heads = {c: _properties_head(c) for c in (*CLASS_RGB, None)}
+    dropped = 0
+    lines = []
+    for cell_id, x, y, cell, nucleus, cell_class, measured in zip(
+        rows["cell_id"].tolist(),
+        rows["x_px0"].tolist(),
+        rows["y_px0"].tolist(),
+        cell_text,
+        nucleus_text,
+        classes,
+        _measurements(rows, names),
+        strict=True,
+    ):
+        if not cell:
+            dropped += 1
+            cell = b'{"type":"Point","coordinates":[%.2f,%.2f]}' % (x, y)
+        if nucleus:
+            nucleus = b',"nucleusGeometry":' + nucleus
+        lines.append(
+            b'{"type":"Feature","id":"%b","geometry":%b%b,%b%b}}}'
+            % (_uuid5(space, cell_id), cell, nucleus, heads[cell_class], measured)
+        )
+    return lines, mended + mended_nuclei, dropped
+
+
+def _uuid5(space: bytes, name: str) -> bytes:
+    """Return the text of a UUID5 (RFC 9562, 5.5): what `uuid.uuid5` gives, in a quarter of its time."""
+    h = hashlib.sha1(space + name.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(h[16], 16) & 3]
+    return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{variant}{h[17:20]}-{h[20:32]}".encode()
+
+
+def _properties_head(cell_class: str | None) -> bytes:
+    name, rgb = NOT_EVALUABLE if cell_class is None else (cell_class, CLASS_RGB[cell_class])
+    label = json.dumps({"name": name, "color": list(rgb)}, separators=(",", ":"))
+    return f'"properties":{{"objectType":"cell","classification":{label},"measurements":{{'.encode()
+
+
+def _measurements(rows: pd.DataFrame, names: Sequence[str]) -> list[bytes]:
+    """Return the members of each row's measurement object; a missing number leaves its member out."""
+    values = rows[names].to_numpy(dtype=np.float64, na_value=np.nan)
+    formats = ["%.2f" if name in ("x_px0", "y_px0") else "%.6g" for name in names]
+    members = [f"{json.dumps(name).replace('%', '%%')}:{f}" for name, f in zip(names, formats, strict=True)]
+    every = ",".join(members)
+    complete = np.isfinite(values).all(axis=1).tolist()
+    return [
+        (
+            every % tuple(row)
+            if full
+            else ",".join(m % v for m, v in zip(members, row, strict=True) if math.isfinite(v))
+        ).encode()
+        for row, full in zip(values.tolist(), complete, strict=True)
+    ]
+
+
+def _polygons(outlines: pd.Series) -> tuple[list[bytes], int]:
+    """Return each outline as a valid GeoJSON polygon (empty where there is none) and the number mended."""
+    arrays = [np.empty((0, 2), np.float32) if v is None or len(v) < 3 else v for v in outlines.tolist()]
+    points = np.concatenate([np.empty((0, 2)), *arrays])
+    if not np.isfinite(points).all():
+        arrays = [a if np.isfinite(a).all() else a[:0] for a in arrays]
+        points = np.concatenate([np.empty((0, 2)), *arrays])
+    offsets = np.concatenate([[0], np.cumsum([len(a) for a in arrays])]).astype(np.int64)
+    hundredths = np.rint(points * 100).astype(np.int64)
+    texts = [
+        b'{"type":"Polygon","coordinates":[%b]}' % text if text else b""
+        for text in json_rings(hundredths, offsets)
+    ]
+    mended = 0
+    for i in np.flatnonzero(~surely_simple(hundredths, offsets) & (np.diff(offsets) > 0)).tolist():
+        shape = Polygon(hundredths[offsets[i] : offsets[i + 1]] / 100)
+        if not shape.is_valid:
+            parts = shapely.get_parts(shapely.set_precision(shapely.make_valid(shape), 0.01)).tolist()
+            parts = [p for p in parts if p.geom_type == "Polygon" and p.area > 0]
+            largest = max(parts, key=lambda p: p.area, default=None)
+            texts[i] = json.dumps(rounded(shapely.geometry.mapping(largest))).encode() if largest else b""
+            mended += largest is not None
+    return texts, mended
+
+
+def rounded(mapping: dict) -> dict:
+    def walk(value: object) -> object:
+        return [walk(v) for v in value] if isinstance(value, list | tuple) else round(float(value), 2)  # type: ignore[arg-type]
+
+    return {"type": mapping["type"], "coordinates": walk(mapping["coordinates"])}
