@@ -109,6 +109,11 @@ def find_tissue(slide: Slide, white: WhitePoint, *, mpp: float = 8.0) -> Tissue:
         share = share.reshape(last - first, fold, width, fold).mean(axis=(1, 3))
         bottom = min(top + band, height)
         mask[top:bottom] = share[top - first : bottom - first] >= 0.5
+    # A last row or column that lies mostly beyond the slide counts as outside: it goes with its neighbour.
+    if width > 1:
+        mask[:, -1] |= mask[:, -2]
+    if height > 1:
+        mask[-1] |= mask[-2]
     mask_mpp = float(slide.mpp or mpp) * scale
     return Tissue(_clean(mask, um2_px=mask_mpp**2), mask_mpp, scale)
 

@@ -13,7 +13,7 @@ from her2kit.slides.slide import Slide
 
 DEFAULT_WHITE = (240.0, 240.0, 240.0)
 """Taken where no glass is seen: the transmitted light that stain tools assume since Macenko et al. (2009)."""
-_LARGEST_PX = 2000
+_LARGEST_PX = 1200
 _DARKEST = 150
 """No channel of glass is darker: an optical density of .2 against the usual 235 is stain."""
 _FLAT_SD = 3.0
@@ -62,9 +62,10 @@ def find_white_point(slide: Slide, *, given: tuple[float, float, float] | None =
     """
     tile = slide.thumbnail(max_px=_LARGEST_PX)
     pixels = tile.pixels
-    blank = _flat(pixels) & (pixels.min(axis=2) >= _DARKEST)
+    darkest = np.minimum(np.minimum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
+    blank = _flat(pixels) & (darkest >= _DARKEST)
     inside = np.ones(blank.shape, bool) if tile.outside is None else ~tile.outside
-    padding = pixels.min(axis=2) >= _PADDING
+    padding = darkest >= _PADDING
     glass = blank & inside & ~padding
     n_inside = max(int(np.count_nonzero(inside)), 1)
     if given is not None:
@@ -77,8 +78,7 @@ def find_white_point(slide: Slide, *, given: tuple[float, float, float] | None =
         return _default(fraction, f"{slide.slide_id}: no glass to measure white on ({seen})")
     red, green, blue = (float(_mode(pixels[..., c][glass])) for c in range(3))
     mode = (red, green, blue)
-    rest = pixels[inside & ~padding]
-    if np.mean(rest.min(axis=1) > min(mode) + _NEAR) > _BRIGHTER:
+    if np.mean(darkest[inside & ~padding] > min(mode) + _NEAR) > _BRIGHTER:
         return _default(
             fraction, f"{slide.slide_id}: the flat areas are not the brightest, so they are not glass"
         )
@@ -101,11 +101,13 @@ def _flat(pixels: np.ndarray) -> np.ndarray:
     grey = pixels.astype(np.float32)
     mean = cv2.blur(grey, (5, 5))
     variance = cv2.blur(grey * grey, (5, 5)) - mean * mean
-    return variance.reshape(*pixels.shape).max(axis=2) < _FLAT_SD**2
+    flat = variance < _FLAT_SD**2
+    return flat[..., 0] & flat[..., 1] & flat[..., 2]
 
 
 def _near(pixels: np.ndarray, rgb: tuple[float, float, float]) -> np.ndarray:
-    return (np.abs(pixels - np.array(rgb, np.float32)) <= _NEAR).all(axis=2)
+    low, high = (np.clip(np.array(rgb) + by, 0, 255) for by in (-_NEAR, _NEAR))
+    return cv2.inRange(pixels, low, high) > 0
 
 
 def _mode(values: np.ndarray) -> int:
