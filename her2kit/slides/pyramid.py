@@ -65,7 +65,8 @@ def write_pyramid(
     -----
     The file appears whole or not at all. The same source gives the same bytes.
     """
-    height, width, strips = _as_strips(source)
+    height, width, given = _as_strips(source)
+    strips = iter(given)
     _check(height, width, mpp, tile_px, quality, subsampling, downsample, levels)
     shapes = _level_shapes(height, width, downsample, levels)
     lower = [_Level(h, w, tile_px, quality, subsampling) for h, w in shapes[1:]]
@@ -93,6 +94,9 @@ def write_pyramid(
                 metadata=None,
                 software=False,
             )
+            # The writer stops asking when it has its tiles: the source ends here, or held too much.
+            if level is full and next(strips, None) is not None:
+                raise ValueError(f"strips hold more rows than the {height} that the source announced")
     return Path(path)
 
 
@@ -108,7 +112,7 @@ class _Level:
         self._waiting = np.empty((0, width, 3), np.uint8)
         self._seen = 0
 
-    def stream(self, strips: Iterable[np.ndarray]) -> Iterator[bytes]:
+    def stream(self, strips: Iterator[np.ndarray]) -> Iterator[bytes]:
         """Yield the JPEG tiles of this level while the strips come in; the levels below keep theirs."""
         for strip in strips:
             strip = np.asarray(strip)

@@ -98,6 +98,7 @@ def test_wrong_arguments_are_named_and_nothing_is_written(tmp_path, change, word
         (np.zeros((4, 4, 3), np.float32), "give uint8"),
         ((10, 4, [np.zeros((4, 4, 3), np.uint8)]), "strips hold 4 rows; the source announced 10"),
         ((3, 4, [np.zeros((4, 4, 3), np.uint8)]), "strips hold 4 rows or more; the source announced 3"),
+        ((4, 4, [np.zeros((4, 4, 3), np.uint8)] * 2), "strips hold more rows than the 4"),
         ((4, 5, [np.zeros((4, 4, 3), np.uint8)]), r"give uint8 \(rows, 5, 3\)"),
         (7, "neither a uint8"),
     ],

@@ -1,0 +1,1 @@
+"""Phantom: synthetic HER2 slides with a known answer. Shares nothing with the measurement."""

@@ -1,0 +1,90 @@
+"""From amounts of stain to pixels: Beer-Lambert, optical blur, slow drift, noise, the scanner's sharpening.
+
+Stains add in optical density, and light passes: I = I0 * 10 ** -OD (Beer-Lambert). Blur works on light. Noise
+comes before the sharpening, as in a scanner, so that sharpened noise is correlated. JPEG is the pyramid
+writer's.
+"""
+
+import cv2
+import numpy as np
+
+from her2kit.phantom.noise import jit, unit, value_noise
+from her2kit.phantom.site import Site
+
+GREY = np.array([0.575, 0.577, 0.580], np.float32)
+"""OD of what is grey: red blood cells, dust, ink."""
+
+
+def to_light(amounts: np.ndarray, site: Site) -> np.ndarray:
+    """Return light, float32 (h, w, 3) in grey levels, for amounts (4, h, w) of H, DAB, eosin, grey."""
+    vectors = np.vstack([site.vectors(), GREY])
+    return _beer_lambert(amounts, vectors, np.array(site.white, np.float32))
+
+
+@jit
+def _beer_lambert(amounts, vectors, white):
+    _, rows, cols = amounts.shape
+    out = np.empty((rows, cols, 3), np.float32)
+    for row in range(rows):
+        for col in range(cols):
+            a, b = amounts[0, row, col], amounts[1, row, col]
+            c, d = amounts[2, row, col], amounts[3, row, col]
+            for k in range(3):
+                od = a * vectors[0, k] + b * vectors[1, k] + c * vectors[2, k] + d * vectors[3, k]
+                out[row, col, k] = white[k] * np.exp(np.float32(-2.302585) * od)
+    return out
+
+
+def blur(light: np.ndarray, sigma_px: float) -> np.ndarray:
+    """Return ``light`` blurred by a Gaussian; the kernel ends at 4 standard deviations."""
+    if sigma_px < 0.05:
+        return light
+    side = 2 * int(np.ceil(4 * sigma_px)) + 1
+    return cv2.GaussianBlur(light, (side, side), sigma_px, borderType=cv2.BORDER_REFLECT_101)
+
+
+def margin_px(site: Site, mpp: float) -> int:
+    """Return how many pixels beyond a block its pixels depend on."""
+    return int(np.ceil(4 * site.blur_um / mpp)) + int(np.ceil(4 * site.sharpen_um / mpp)) + 4
+
+
+def expose(light: np.ndarray, site: Site, *, mpp: float, x0_px: int, y0_px: int, seed: int) -> np.ndarray:
+    """Return pixels, uint8 (h, w, 3), from blurred light: noise, sharpening, rounding.
+
+    ``x0_px`` and ``y0_px`` place the block on the slide: noise hangs on the place.
+    """
+    levels = np.array([site.noise, site.drift], np.float32)
+    noisy = _add_noise(light, np.array(site.white, np.float32), levels, np.float32(mpp), x0_px, y0_px, seed)
+    if site.sharpen > 0:
+        soft = blur(noisy, site.sharpen_um / mpp)
+        noisy += np.float32(site.sharpen) * (noisy - soft)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+@jit
+def _add_noise(light, white, levels, mpp, x0, y0, seed):
+    """Return light with noise: the same in all channels for the larger part, more of it in tissue."""
+    out = np.empty_like(light)
+    sigma = levels[0] * np.float32(2.0)  # a sum of three uniforms has s.d. 0.5
+    drift = levels[1] * np.float32(2.3) / white[1]  # value noise has s.d. 0.43
+    for row in range(light.shape[0]):
+        for col in range(light.shape[1]):
+            px, py = x0 + col, y0 + row
+            slow = np.float32(1) + drift * value_noise(px * mpp / 260, py * mpp / 260, seed + 16)
+            shared = (
+                unit(px, py, seed + 1) + unit(px, py, seed + 2) + unit(px, py, seed + 3) - np.float32(1.5)
+            )
+            tissue = np.float32(1.0) + np.float32(1.2) * min(
+                np.float32(1), 6 * (1 - light[row, col, 0] / white[0])
+            )
+            for k in range(3):
+                own = (
+                    unit(px, py, seed + 4 + k)
+                    + unit(px, py, seed + 8 + k)
+                    + unit(px, py, seed + 12 + k)
+                    - np.float32(1.5)
+                )
+                out[row, col, k] = light[row, col, k] * slow + sigma * tissue * (
+                    np.float32(0.85) * shared + np.float32(0.5) * own
+                )
+    return out
