@@ -16,10 +16,11 @@ import tifffile
 from PIL import Image, UnidentifiedImageError
 
 from her2kit.errors import SlideError
+from her2kit.slides.boxes import cut_box
 from her2kit.slides.resolution import mpp_of_tiff
 
 LARGEST_PX = 150_000_000
-"""Largest flat picture, in pixels: 4 bytes a pixel with its pyramid, twice that while it is decoded."""
+"""Largest flat picture, in pixels: 4 bytes a pixel with its pyramid, about 8 while it is decoded."""
 _SMALLEST_LEVEL_PX = 512
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BAD_FILE = "it is cut off or damaged; copy the file again"
@@ -46,6 +47,7 @@ class FlatSource:
             self._levels.append((rgb, alpha))
         self.dimensions = tuple((level.shape[1], level.shape[0]) for level, _ in self._levels)
         self.downsamples = tuple(float(2**k) for k in range(len(self._levels)))
+        self.exact = (True,) * len(self._levels)
 
     def native(
         self, x_px0: int, y_px0: int, level: int, w: int, h: int
@@ -57,20 +59,7 @@ class FlatSource:
         """Return a box in pixels of ``level``: RGB over white, and alpha unless all is opaque."""
         if self._levels is None:
             raise SlideError(f"{self._path}: the slide is closed; read inside its with block")
-        rgb, alpha = self._levels[level]
-        height, width = rgb.shape[:2]
-        x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
-        inside = np.s_[y0:y1, x0:x1]
-        if (x0, y0, x1, y1) == (x, y, x + w, y + h):
-            part = None if alpha is None or alpha[inside].min() == 255 else alpha[inside].copy()
-            return rgb[inside].copy(), part
-        out = np.full((h, w, 3), 255, np.uint8)
-        out_alpha = np.zeros((h, w), np.uint8)
-        if x0 < x1 and y0 < y1:
-            place = np.s_[y0 - y : y1 - y, x0 - x : x1 - x]
-            out[place] = rgb[inside]
-            out_alpha[place] = 255 if alpha is None else alpha[inside]
-        return out, out_alpha
+        return cut_box(*self._levels[level], x, y, w, h)
 
     def close(self) -> None:
         """Free the memory; reading afterwards raises ``SlideError``."""
@@ -85,20 +74,19 @@ def _read_picture(path: Path) -> tuple[np.ndarray, str]:
                 _check_size(path, *picture.size)
                 if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
                     raise SlideError(f"{path}: has more than 8 bits a channel; save it as 8-bit RGB")
-                has_alpha = (
-                    picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info
-                )
-                return np.asarray(picture.convert("RGBA" if has_alpha else "RGB")), str(
-                    picture.format
-                ).lower()
+                picture.load()
+                has_alpha = picture.has_transparency_data
+                mode = "RGBA" if has_alpha else "RGB"
+                kind = str(picture.format).lower()
+                return np.asarray(picture if picture.mode == mode else picture.convert(mode)), kind
     except UnidentifiedImageError as error:
         raise SlideError(
             f"{path}: is not a slide or picture that can be read; give a whole-slide file, TIFF, JPEG or PNG"
         ) from error
     except Image.DecompressionBombError as error:
-        raise SlideError(f"{path}: {error}; {_TOO_LARGE}") from error
+        raise SlideError(f"{path}: {_one_line(error)}; {_TOO_LARGE}") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's decoders raise on bad bytes
-        raise SlideError(f"{path}: cannot be decoded ({error}); {_BAD_FILE}") from error
+        raise SlideError(f"{path}: cannot be decoded ({_one_line(error)}); {_BAD_FILE}") from error
 
 
 def _read_tiff(path: Path, *, need_mpp: bool) -> tuple[np.ndarray, tuple[float | None, str]]:
@@ -120,7 +108,7 @@ def _read_tiff(path: Path, *, need_mpp: bool) -> tuple[np.ndarray, tuple[float |
     except SlideError:
         raise
     except Exception as error:  # tifffile and imagecodecs raise many kinds of their own on bad bytes
-        raise SlideError(f"{path}: the TIFF cannot be decoded ({error}); {_BAD_FILE}") from error
+        raise SlideError(f"{path}: the TIFF cannot be decoded ({_one_line(error)}); {_BAD_FILE}") from error
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
         pixels = 255 - pixels
     mpp = mpp_of_tiff(tags, imagej, name=path.name) if need_mpp else (None, "none")
@@ -144,6 +132,10 @@ def _check_brightfield(path: Path, page: tifffile.TiffPage) -> None:
     if page.dtype != np.uint8 or not (grey or colour):
         kind = f"{page.samplesperpixel} channel(s) of {page.dtype}, {getattr(page.photometric, 'name', '?')}"
         raise SlideError(f"{path}: holds {kind}; save it as 8-bit RGB")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager

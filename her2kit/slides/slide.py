@@ -8,21 +8,22 @@ import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-import openslide
 
-from her2kit.errors import MppError, SlideError
-from her2kit.slides.flat import FlatSource
+from her2kit.errors import MppError
+from her2kit.slides.lattice import on_lattice, whole_scale
 from her2kit.slides.resample import Taps, area_taps, linear_taps, resample
 from her2kit.slides.resolution import check_mpp_argument
-from her2kit.slides.vendor import VendorSource
+from her2kit.slides.source import Source, open_source
 
 SAME_SCALE = 1e-3
 """Relative difference below which two scales are one: no file knows its mpp better than to a thousandth."""
 _BAND_PX = 16_000_000
 """Source pixels averaged at a time (about 100 MB): bounds the thumbnail of a slide without levels."""
+
+_INEXACT_FROM = 8.0
+"""From this scale on a level up to half a level-0 pixel out of place will do: 1/16 of a pixel read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +46,6 @@ class Tile:
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
             raise ValueError(f"pixels is {self.pixels.dtype} {self.pixels.shape}; give uint8 (h, w, 3)")
-
-
-class Source(Protocol):
-    """What ``Slide`` needs of a file: see ``vendor.VendorSource`` and ``flat.FlatSource``."""
-
-    vendor: str
-    mpp: float | None
-    mpp_source: str
-    dimensions: tuple[tuple[int, int], ...]
-    downsamples: tuple[float, ...]
-
-    def native(
-        self, x_px0: int, y_px0: int, level: int, w: int, h: int
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return a box of a level that begins at a level-0 place: RGB, and alpha or None."""
-
-    def read(self, level: int, x: int, y: int, w: int, h: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return a box in pixels of a level: RGB, and alpha or None."""
-
-    def close(self) -> None:
-        """Give back what is held open."""
 
 
 class Slide:
@@ -94,7 +74,7 @@ class Slide:
         self.width_px0, self.height_px0 = source.dimensions[0]
         self.mpp, self.mpp_source = (mpp, "argument") if mpp else (source.mpp, source.mpp_source)
         self._scales = tuple(
-            _whole_scale(scale, size, source.dimensions[0])
+            whole_scale(scale, size, source.dimensions[0])
             for scale, size in zip(source.downsamples, source.dimensions, strict=True)
         )
 
@@ -185,18 +165,18 @@ class Slide:
         return self._tile(rgb, alpha, float(x_px0), float(y_px0), self.level_downsamples[level])
 
     def thumbnail(self, *, max_px: int = 1024) -> Tile:
-        """Read the whole slide with its longer side at most ``max_px``; works without mpp."""
+        """Read the whole slide, its longer side at most ``max_px``, to half a pixel; needs no mpp."""
         if max_px < 1:
             raise ValueError(f"max_px={max_px}; use 1 or more")
         scale = max(1.0, self.width_px0 / max_px, self.height_px0 / max_px)
-        width, height = (max(1, math.ceil(size / scale - 1e-9)) for size in (self.width_px0, self.height_px0))
+        width, height = (max(1, math.floor(size / scale + 0.5)) for size in (self.width_px0, self.height_px0))
         return self._read(0, 0, width, height, scale)
 
     def _read(self, x_px0: float, y_px0: float, width: int, height: int, scale: float) -> Tile:
         _check_box(x_px0, y_px0, width, height)
-        level = max((i for i, s in enumerate(self._scales) if s <= scale * (1 + 1e-9)), default=0)
+        level = self._level_for(scale)
         ratio = scale / self._scales[level]
-        column, row = _on_lattice(x_px0, scale), _on_lattice(y_px0, scale)
+        column, row = on_lattice(x_px0, scale), on_lattice(y_px0, scale)
         x_px0, y_px0 = sum(column) * scale, sum(row) * scale
         if abs(ratio - 1) < 1e-9 and column[1] == row[1] == 0:
             rgb, alpha = self._level(level, int(column[0]), int(row[0]), width, height)
@@ -216,6 +196,12 @@ class Slide:
             return self._tile(rgb, None, x_px0, y_px0, scale)
         alpha = np.concatenate([np.full(p.shape[:2], 255, np.uint8) if a is None else a for p, a in parts])
         return self._tile(rgb, alpha, x_px0, y_px0, scale)
+
+    def _level_for(self, scale: float) -> int:
+        """Return the coarsest level that is fine enough, and in place as exactly as the scale needs it."""
+        fine = [i for i, s in enumerate(self._scales) if s <= scale * (1 + 1e-9)]
+        good = [i for i in fine if self._source.exact[i] or scale >= _INEXACT_FROM]
+        return max(good, key=lambda i: self._scales[i], default=0)
 
     def _taps(self, index: int, phase: float, n: int, ratio: float, size: int) -> Taps:
         return area_taps(index, phase, n, ratio) if ratio >= 1 else linear_taps(index, phase, n, ratio, size)
@@ -265,57 +251,7 @@ def open_slide(path: str | os.PathLike, *, mpp: float | None = None) -> Slide:
     """
     check_mpp_argument(mpp)
     path = Path(path)
-    if path.is_dir():
-        raise SlideError(f"{path}: is a folder; name one slide file")
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except FileNotFoundError as error:
-        raise SlideError(f"{path}: no such file; check the path") from error
-    except OSError as error:
-        raise SlideError(
-            f"{path}: cannot be opened ({error.strerror}); check the path and its rights"
-        ) from error
-    if empty:
-        raise SlideError(f"{path}: is empty (0 bytes); copy the file again")
-    return Slide(path, _source(path, need_mpp=mpp is None), mpp=mpp)
-
-
-def _source(path: Path, *, need_mpp: bool) -> Source:
-    vendor = openslide.OpenSlide.detect_format(path)
-    if vendor is None:
-        return FlatSource(path, need_mpp=need_mpp)
-    try:
-        return VendorSource(path, vendor, need_mpp=need_mpp)
-    except MppError:
-        raise
-    except SlideError:
-        if vendor != "generic-tiff":
-            raise
-    return FlatSource(
-        path, need_mpp=need_mpp
-    )  # tiled TIFF in a compression that OpenSlide lacks (JPEG 2000, WebP)
-
-
-def _whole_scale(downsample: float, size: tuple[int, int], full: tuple[int, int]) -> float:
-    """Return a level's scale: the whole number behind OpenSlide's quotient of rounded sizes (8.006 is 8).
-
-    Scanners halve or quarter and drop or pad the odd rest, so sizes that fit a whole number within one pixel
-    come from it; the quotient would be off by a pixel at the far edge.
-    """
-    whole = float(round(downsample))
-    fits = all(abs(s - f / whole) < 1 for s, f in zip(size, full, strict=True))
-    return whole if fits else downsample
-
-
-def _on_lattice(place_px0: float, scale: float) -> tuple[int, float]:
-    """Return a place as (index, phase) on the lattice of ``scale``; a phase of rounding errors is 0."""
-    place = place_px0 / scale
-    index = math.floor(place + 0.5)
-    if abs(place - index) < 1e-6:
-        return index, 0.0
-    index = math.floor(place)
-    return index, round((place - index) * 2**20) / 2**20
+    return Slide(path, open_source(path, need_mpp=mpp is None), mpp=mpp)
 
 
 def _check_box(x_px0: float, y_px0: float, width: int, height: int) -> None:

@@ -5,6 +5,7 @@ may reach beyond it. A tile owns the points of its core box, left and top border
 not, so each point has one owner. In its halo a tile sees its neighbours' pixels, bit for bit as they do.
 """
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -157,9 +158,13 @@ def stitch(grid: TileGrid, parts: Iterable[np.ndarray | float], *, fill: Any = 0
         If there are more or fewer parts than tiles, or they differ in shape.
     """
     out: np.ndarray | None = None
-    count = 0
     rows, columns = grid.shape
-    for count, (row, part) in enumerate(zip(grid.table.itertuples(index=False), parts, strict=True), start=1):
+    pairs = itertools.zip_longest(grid.table.itertuples(index=False), parts)
+    for count, (row, part) in enumerate(pairs, start=1):
+        if row is None or part is None:
+            raise ValueError(
+                f"parts has {'more' if row is None else 'fewer'} than the {len(grid.table)} tiles"
+            )
         core = _core(np.asarray(part), grid)
         if out is None:
             side = core.shape[0]

@@ -4,6 +4,7 @@ One handle serves all threads: OpenSlide allows it, and two threads on one handl
 fast as handles of their own.
 """
 
+import threading
 from ctypes import POINTER, c_uint32
 from pathlib import Path
 
@@ -13,9 +14,12 @@ import openslide
 from openslide import lowlevel
 
 from her2kit.errors import SlideError
+from her2kit.slides.boxes import cut_box
 from her2kit.slides.resolution import mpp_of_openslide
 
 _BLOCK_PX = 512
+_SMALL_PX = 16_000_000
+"""A level of at most this many pixels (48 MB) may be kept in memory."""
 
 
 class VendorSource:
@@ -30,6 +34,12 @@ class VendorSource:
         self.vendor = vendor
         self.dimensions: tuple[tuple[int, int], ...] = self._handle.level_dimensions
         self.downsamples: tuple[float, ...] = self._handle.level_downsamples
+        self.exact = tuple(
+            scale == round(scale) or w * h <= _SMALL_PX
+            for scale, (w, h) in zip(self.downsamples, self.dimensions, strict=True)
+        )
+        self._whole: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
+        self._lock = threading.Lock()
         self.mpp, self.mpp_source = (
             mpp_of_openslide(self._handle.properties, vendor=vendor, name=path.name)
             if need_mpp
@@ -57,12 +67,24 @@ class VendorSource:
         """Return a box in pixels of ``level``; every pixel the same whatever box it is read in.
 
         OpenSlide is addressed in whole level-0 pixels. Where a level's downsample is not whole (8.006), a
-        place on the level lies between them and OpenSlide interpolates, by an amount that depends on where
-        the read begins. So such levels are read in blocks that always begin at the same places.
+        place on the level lies between them, and OpenSlide interpolates by an amount that depends on where
+        the read begins; only from the corner on it does not. So such a level is read whole, once, if it is
+        small, and else in blocks that always begin at the same places, at most half a level-0 pixel off.
         """
         downsample = self.downsamples[level]
         if downsample == round(downsample):
             return self.native(x * round(downsample), y * round(downsample), level, w, h)
+        if self.exact[level]:
+            with self._lock:
+                if level not in self._whole:
+                    self._whole[level] = self.native(0, 0, level, *self.dimensions[level])
+            return cut_box(*self._whole[level], x, y, w, h)
+        return self._read_blocks(level, x, y, w, h)
+
+    def _read_blocks(
+        self, level: int, x: int, y: int, w: int, h: int
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        downsample = self.downsamples[level]
         rgb = np.empty((h, w, 3), np.uint8)
         alpha = np.empty((h, w), np.uint8)
         for by in range(y - y % _BLOCK_PX, y + h, _BLOCK_PX):
@@ -82,10 +104,12 @@ class VendorSource:
         if self._handle is not None:
             self._handle.close()
             self._handle = None
+            self._whole.clear()
 
     def _error(self, error: Exception) -> SlideError:
+        reason = " ".join(str(error).split())
         return SlideError(
-            f"{self._path}: OpenSlide cannot read it ({error}); copy the file again, it may be cut off"
+            f"{self._path}: OpenSlide cannot read it ({reason}); copy the file again, it may be cut off"
         )
 
 

@@ -149,6 +149,24 @@ def test_coarse_levels_lie_where_the_fine_one_does(pyramid):
             assert min(error, key=error.get) == 0
 
 
+def test_large_levels_out_of_place_serve_coarse_reads_alone(pyramid, monkeypatch):
+    monkeypatch.setattr(vendor, "_SMALL_PX", 0)
+    monkeypatch.setattr(vendor, "_BLOCK_PX", 16)
+    with open_slide(pyramid) as slide:
+        fine = slide.read(0, 0, 1536, 1216).pixels.astype(float)
+        for ratio in (2, 4):
+            means = fine.reshape(1216 // ratio, ratio, 1536 // ratio, ratio, 3).mean(axis=(1, 3))
+            tile = slide.read(0, 0, 1536 // ratio, 1216 // ratio, mpp=0.25 * ratio)
+            np.testing.assert_allclose(tile.pixels, means, atol=0.501)  # averaged from level 0
+        whole = slide.read(-50, -60, 190, 150, mpp=2.3)
+        for cut in (3, 40, 97):
+            part = slide.read(-50 + cut * 9.2, -60 + cut * 9.2, 190 - cut, 150 - cut, mpp=2.3)
+            np.testing.assert_array_equal(whole.pixels[cut:, cut:], part.pixels)
+    with open_slide(pyramid) as slide:
+        monkeypatch.undo()
+        assert np.abs(whole.pixels - slide.read(-50, -60, 190, 150, mpp=2.3).pixels.astype(float)).mean() < 2
+
+
 def test_bands_do_not_show(tiled, monkeypatch):
     with open_slide(tiled) as slide:
         whole = slide.read(-20, -20, 130, 170, mpp=0.61)
@@ -201,6 +219,7 @@ def test_thumbnail_shows_the_whole_slide(tiled, tmp_path):
         assert max(tile.pixels.shape[:2]) == 100
         # The last column is only partly on the slide.
         assert tile.pixels[:, :-1].mean() == pytest.approx(picture(410, 300).mean(), abs=0.5)
+        assert tile.outside_px == 0
         assert slide.thumbnail(max_px=5000).pixels.shape == (410, 300, 3)
         with pytest.raises(ValueError, match="max_px=0"):
             slide.thumbnail(max_px=0)

@@ -169,8 +169,10 @@ def test_arguments_are_checked(slide):
     with pytest.raises(ValueError, match=r"mpp=0\.1 is finer"):
         tile_grid(slide, tissue, mpp=0.1)
     grid = tile_grid(slide, tissue, tile_px=200)
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="parts has fewer than the 4 tiles"):
         stitch(grid, [np.zeros((4, 4))])
+    with pytest.raises(ValueError, match="parts has more than the 4 tiles"):
+        stitch(grid, [1, 2, 3, 4, 5])
     with pytest.raises(ValueError, match="part 2 has shape"):
         stitch(grid, [np.zeros((4, 4)), np.zeros((5, 5)), np.zeros((4, 4)), np.zeros((4, 4))])
     with pytest.raises(ValueError, match="lacks the column 'x_px0'"):
