@@ -1,0 +1,159 @@
+"""The course on the command line: ``her2kit run | render | check | doctor``. Thin, like all of ``cli``."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from her2kit.errors import Her2Error
+
+Notebooks = Annotated[
+    list[str] | None,
+    typer.Argument(help="Numbers (10), names or paths; all numbered notebooks if none.", show_default=False),
+]
+
+
+class PairCommand(TyperCommand):
+    """A command whose ``-p NAME VALUE`` takes two words; they are joined by ``=``, since typer takes one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Join the two words after each ``-p``, then parse as usual."""
+        joined: list[str] = []
+        words = iter(args)
+        for word in words:
+            joined.append(word)
+            if word == "-p":
+                name = next(words, None)
+                value = None if name is None or "=" in name else next(words, None)
+                joined += [] if name is None else [name if value is None else f"{name}={value}"]
+        return super().parse_args(ctx, joined)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this room to ``app``."""
+    app.command(cls=PairCommand)(run)
+    app.command()(render)
+    app.command()(check)
+    app.command()(doctor)
+
+
+def run(
+    notebooks: Notebooks = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("-p", metavar="NAME VALUE", help="Set a parameter; VALUE is YAML. Repeat for more."),
+    ] = None,
+    tier: Annotated[
+        str, typer.Option(help="smoke (seconds), fast (the notebooks' defaults) or full.")
+    ] = "fast",
+    sweep: Annotated[
+        Path | None, typer.Option(help="YAML of 'name: [values]': every combination is run.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Notebooks at a time; default: half the cores.")] = None,
+    resume: Annotated[
+        bool, typer.Option(help="Keep runs that are done with the same code and values.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder of the runs, one folder a notebook.")] = Path(
+        "reports/runs"
+    ),
+) -> None:
+    """Run notebooks headless: results.json and one HTML page each, runs.csv for all."""
+    from her2kit.course.summary import write_summary
+
+    def plan() -> list[Any]:
+        from her2kit.course.notebooks import select_notebooks
+        from her2kit.course.plan import plan_runs
+
+        given = [_pair(word) for word in parameters or []]
+        return plan_runs(select_notebooks(notebooks or []), out=out, tier=tier, given=given, sweep=sweep)
+
+    runs = _or_wrong_call(plan)
+    outcomes = _or_wrong_call(lambda: _run(runs, workers, resume))
+    write_summary(out)
+    for outcome in outcomes:
+        typer.echo(f"{outcome.run.name}: {outcome.status}  {_near(outcome.page)}")
+    failed = [o.run.name for o in outcomes if o.status != "done"]
+    if failed:
+        typer.echo(f"her2kit: {len(failed)} of {len(outcomes)} runs failed: {', '.join(failed)}", err=True)
+        raise typer.Exit(1)
+
+
+def render(notebooks: Notebooks = None) -> None:
+    """Run notebooks with their defaults and write the cleaned outputs into them."""
+    from her2kit.course.notebooks import select_notebooks
+    from her2kit.course.render import render_notebooks
+
+    paths = _or_wrong_call(lambda: select_notebooks(notebooks or []))
+    failed = _or_wrong_call(lambda: render_notebooks(paths, tell=lambda line: typer.echo(line, err=True)))
+    if failed:
+        names = ", ".join(path.stem for path in failed)
+        typer.echo(f"her2kit: {len(failed)} of {len(paths)} notebooks stay as they were: {names}", err=True)
+        raise typer.Exit(1)
+
+
+def check(
+    run_dir: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of a run; without it all notebooks run first.", show_default=False),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Notebooks at a time; default: half the cores.")] = None,
+    out: Annotated[Path, typer.Option(help="Where notebooks run without RUN_DIR.")] = Path("reports/check"),
+) -> None:
+    """Compare what notebooks found with notebooks/expected.yaml."""
+    from her2kit.course.notebooks import notebooks_folder, select_notebooks
+    from her2kit.course.plan import plan_runs
+    from her2kit.course.regression import RED, compare_runs, read_expected, run_folders, table_of
+
+    expected = _or_wrong_call(lambda: read_expected(notebooks_folder() / "expected.yaml"))
+    if run_dir is None:
+        runs = _or_wrong_call(lambda: plan_runs(select_notebooks([]), out=out))
+        folders = [o.run.folder for o in _or_wrong_call(lambda: _run(runs, workers, False))]
+    else:
+        folders = _or_wrong_call(lambda: run_folders(run_dir))
+    verdicts = compare_runs(folders, expected)
+    typer.echo(table_of(verdicts))
+    red = sum(v.verdict == RED for v in verdicts)
+    typer.echo(f"her2kit: {red} of {len(verdicts)} lines are red", err=True)
+    if red or not any(v.verdict == "ok" for v in verdicts):
+        raise typer.Exit(1)
+
+
+def doctor() -> None:
+    """Say what this computer has, what is missing, and the command that brings it."""
+    from her2kit.doctor import examine, report
+
+    findings = examine()
+    typer.echo(report(findings))
+    if any(f.stops for f in findings):
+        raise typer.Exit(1)
+
+
+def _run(runs: list[Any], workers: int | None, resume: bool) -> list[Any]:
+    from her2kit.course.progress import Progress
+    from her2kit.course.runner import cores, run_notebooks
+
+    workers = max(1, cores() // 2) if workers is None else workers
+    return run_notebooks(runs, workers=min(workers, len(runs)), resume=resume, progress=Progress())
+
+
+def _pair(word: str) -> tuple[str, str]:
+    name, sign, value = word.partition("=")
+    if not sign:
+        raise ValueError(f"-p {word} lacks its value; write -p NAME VALUE")
+    return name, value
+
+
+def _or_wrong_call(work: Callable[[], Any]) -> Any:
+    """Return what ``work`` returns; one line and exit status 2 where its input is wrong."""
+    try:
+        return work()
+    except (ValueError, Her2Error) as error:
+        typer.echo(f"her2kit: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _near(path: Path) -> str:
+    """Return ``path`` as seen from here, where it lies below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,105 @@
+"""One notebook in one process: papermill runs it, this process tells its parent how far it is.
+
+``python -m her2kit.course.execute JOB.json`` is started by ``her2kit.course.runner``, so that each notebook
+has its own working folder and thread limits. What it says goes to stdout, one line each, marked by ``MARK``;
+a last line holds the outcome. The executed notebook is written beside its place and renamed, also when a cell
+raised: then it shows where.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from her2kit.course.notebooks import cell_name, read_notebook
+from her2kit.exchange.whole import whole_file
+
+MARK = "@her2kit "
+KERNEL = "python3"
+"""The kernel of the Python that runs this: ipykernel installs it into each environment."""
+LAST_LINES = 8
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def execute_notebook(
+    source: Path, target: Path, parameters: dict[str, Any], *, say: Any
+) -> dict[str, Any] | None:
+    """Run ``source`` in its own folder with ``parameters``, write the executed notebook to ``target``.
+
+    Parameters
+    ----------
+    source, target
+        Notebook to run, and where the executed one goes.
+    parameters
+        Values for the cell tagged ``parameters``; checked before.
+    say
+        Called with the number of cells done, after each.
+
+    Returns
+    -------
+    dict or None
+        None where every cell ran; else ``cell`` (its name), ``error`` (type and message) and ``lines`` (the
+        last lines of the traceback).
+    """
+    import nbformat
+    from papermill.engines import NBClientEngine, papermill_engines
+    from papermill.exceptions import PapermillExecutionError
+    from papermill.execute import execute_notebook as papermill_execute
+
+    class Telling(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
+            complete = nb_man.cell_complete
+
+            def tell(cell: Any, cell_index: int | None = None, **more: Any) -> None:
+                complete(cell, cell_index=cell_index, **more)
+                say((cell_index or 0) + 1)
+
+            nb_man.cell_complete = tell
+            return super().execute_managed_notebook(nb_man, kernel_name, **options)
+
+    papermill_engines.register("her2kit", Telling)
+    read_notebook(source)  # one clear line where the file is no notebook
+    failure = None
+    with whole_file(target) as part:
+        try:
+            papermill_execute(
+                source, part, parameters=parameters, engine_name="her2kit", kernel_name=KERNEL,
+                language="python", progress_bar=False, cwd=source.parent,
+            )  # fmt: skip
+        except PapermillExecutionError as error:
+            failure = _failure(nbformat.read(part, as_version=4), error)
+    return failure
+
+
+def _failure(executed: Any, error: Any) -> dict[str, Any]:
+    """Return what went wrong, with the failing cell named as the reader of the source notebook finds it."""
+    added = ("papermill-error-cell-tag", "injected-parameters")
+    own = [c for c in executed.cells if not set(added) & set(c.metadata.get("tags", []))]
+    raised = [i for i, c in enumerate(own) if any(o.output_type == "error" for o in c.get("outputs", []))]
+    executed.cells = own
+    text = _ANSI.sub("", "\n".join(error.traceback))
+    lines = [line for line in text.splitlines() if line.strip()]
+    return {
+        "cell": cell_name(executed, raised[0]) if raised else "an unknown cell",
+        "error": f"{error.ename}: {_ANSI.sub('', error.evalue)}",
+        "lines": lines[-LAST_LINES:],
+    }
+
+
+def main() -> None:
+    """Run the job file named on the command line; a parent process reads what is printed."""
+
+    def tell(**words: Any) -> None:
+        print(MARK + json.dumps(words), flush=True)
+
+    job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    failure = execute_notebook(
+        Path(job["source"]), Path(job["target"]), job["parameters"], say=lambda n: tell(cells=n)
+    )
+    tell(outcome="failed" if failure else "done", failure=failure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Training, on public data or on phantoms. Scoring never imports this room: it is handed models as files."""

@@ -1,0 +1,95 @@
+"""The command line: exit status 0, 1 or 2, results on stdout, one line on stderr for a wrong call."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from her2kit.course import commands
+
+app = typer.Typer()
+commands.register(app)
+
+
+def call(*words):
+    return CliRunner().invoke(app, list(words))
+
+
+def test_run_then_check_then_red(put, workplace):
+    put()
+    (workplace / "notebooks/expected.yaml").write_text("01_sample: {stained: 10, label: '2+'}\n")
+    done = call("run", "1", "--workers", "1")
+    assert (done.exit_code, done.stdout) == (0, "01_sample: done  reports/runs/01_sample/01_sample.html\n")
+    assert "[1/1] 01_sample: done in" in done.stderr
+
+    checked = call("check", "reports/runs")
+    assert checked.exit_code == 0, checked.output
+    assert ["01_sample", "stained", "10", "10", "ok"] in [
+        line.split() for line in checked.stdout.splitlines()
+    ]
+
+    (workplace / "notebooks/expected.yaml").write_text("01_sample: {stained: 11}\n")
+    checked = call("check", "reports/runs")
+    assert checked.exit_code == 1
+    assert ["01_sample", "stained", "11", "10", "RED"] in [
+        line.split() for line in checked.stdout.splitlines()
+    ]
+
+
+def test_parameters_of_two_words_reach_the_notebook(put, workplace):
+    put()
+    done = call("run", "-p", "share", "0.5", "01_sample", "-p", "label=3+", "--out", "out")
+    assert done.exit_code == 0, done.output
+    assert json.loads((workplace / "out/01_sample/results.json").read_text()) == {
+        "stained": 20, "share": 0.5, "label": "3+",
+    }  # fmt: skip
+
+
+def test_a_notebook_that_raises_gives_status_1(put, sample, workplace):
+    bad = sample()
+    bad.cells[4].source = "raise RuntimeError('out of stain')"
+    put("02_bad", bad)
+    done = call("run", "2")
+    assert done.exit_code == 1
+    assert 'failed in cell 5 under "Count the stained cells": RuntimeError: out of stain' in done.stderr
+    assert "her2kit: 1 of 1 runs failed: 02_bad" in done.stderr
+    (workplace / "notebooks/expected.yaml").write_text("")
+    assert call("check", "reports/runs").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "1", "-p", "shar", "0.5"], "01_sample has no parameter 'shar'; there is: share"),
+        (["run", "1", "-p", "share", "-1x"], "parameter share takes float, not '-1x'"),
+        (["run", "1", "-p", "share"], "-p share lacks its value; write -p NAME VALUE"),
+        (["run", "1", "-p", "out_dir", "x"], "out_dir is set by the run itself; use --out"),
+        (["run", "7"], "no notebook '7'; there is: 01_sample"),
+        (["run", "--tier", "huge"], "unknown tier 'huge'"),
+        (["run", "--workers", "0"], "workers is 0; use 1 or more"),
+        (
+            ["run", "--sweep", "none.yaml"],
+            "none.yaml cannot be read: No such file or directory; check the path",
+        ),
+        (["render", "7"], "no notebook '7'"),
+        (["check", "nowhere"], "no run in nowhere; call her2kit run --out nowhere first"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_status_2(put, workplace, words, said):
+    put()
+    (workplace / "notebooks/expected.yaml").write_text("")
+    done = call(*words)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert not (workplace / "reports").exists()
+
+
+def test_render_writes_outputs_into_the_notebook(put, workplace):
+    path = put()
+    done = call("render")
+    assert done.exit_code == 0, done.output
+    assert "[1/1] 01_sample: rendered" in done.stderr
+    assert "code_sha256" in path.read_text()

@@ -1,0 +1,109 @@
+"""Notebooks run headless in processes of their own; a failure is named and stops nothing else."""
+
+import io
+import json
+import re
+import sys
+
+import pytest
+
+from her2kit.course.plan import plan_runs
+from her2kit.course.progress import Progress
+from her2kit.course.runner import cores, run_notebooks
+from her2kit.course.summary import write_summary
+
+THREADS = """import os, sys
+threads = {n: os.environ[n] for n in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
+results = {"threads": threads, "python": sys.prefix, "n": n_cells}"""
+
+
+def notebooks(put, sample):
+    """Write three notebooks: a good one, one that raises in a named cell, one whose kernel dies."""
+    good = sample()
+    good.cells[8].source = THREADS
+    bad = sample()
+    bad.cells[4].source = "stained = 0\nshare_of_none = n_cells / stained"
+    dying = sample()
+    dying.cells[4].source = "import os\nos._exit(3)"
+    return [put("01_good", good), put("02_bad", bad), put("03_dying", dying)]
+
+
+def test_failures_are_named_and_the_rest_is_done(put, sample, workplace):
+    runs = plan_runs(notebooks(put, sample), out=workplace / "runs", given=[("n_cells", "8")])
+    said = io.StringIO()
+    good, bad, dying = run_notebooks(runs, workers=2, progress=Progress(stream=said))
+
+    assert (good.status, good.failure) == ("done", None)
+    assert good.results["n"] == 8
+    assert set(good.results["threads"].values()) == {str(max(1, cores() // 2))}
+    assert good.results["python"] == sys.prefix
+
+    assert bad.status == "failed"
+    assert bad.failure["cell"] == 'cell 5 under "Count the stained cells"'
+    assert bad.failure["error"] == "ZeroDivisionError: division by zero"
+    assert "n_cells / stained" in "\n".join(bad.failure["lines"])
+    assert not (bad.run.folder / "results.json").exists()
+    assert "ZeroDivisionError" in bad.page.read_text()
+
+    assert dying.status == "failed"
+    assert "died" in dying.failure["error"].lower()
+
+    lines = said.getvalue()
+    assert "[3/3]" in lines
+    assert re.search(r"01_good: done in \d+ s", lines)
+    assert '02_bad: failed in cell 5 under "Count the stained cells": ZeroDivisionError' in lines
+
+    page = good.page.read_text()
+    assert "<title>How many cells are stained?</title>" in page
+    assert "data:image/png;base64," in page
+    assert not re.findall(
+        r"<(?:script|link|img|iframe)[^>]*(?:src|href)\s*=\s*[\"']?(?:https?:)?//[^>]*>", page
+    )
+    assert not re.findall(r"import\(|@import|url\(\s*[\"']?(?:https?:)?//", page)
+
+    table = write_summary(workplace / "runs").read_text().splitlines()
+    assert table[0].startswith("notebook,variant,tier,status,seconds,p.n_cells")
+    assert [line.split(",")[:4] for line in table[1:4]] == [
+        ["01_good", "", "fast", "done"], ["02_bad", "", "fast", "failed"], ["03_dying", "", "fast", "failed"],
+    ]  # fmt: skip
+
+
+def test_resume_keeps_what_is_done_with_the_same_code_and_values(put, workplace):
+    path = put()
+    (run,) = plan_runs([path], out=workplace / "runs")
+    run_notebooks([run])
+    record = run.folder / "run.json"
+    written = record.stat().st_mtime_ns
+
+    (kept,) = run_notebooks([run], resume=True)
+    assert kept.resumed
+    assert kept.results == {"stained": 10, "share": 0.25, "label": "2+"}
+    assert record.stat().st_mtime_ns == written
+
+    (other,) = plan_runs([path], out=workplace / "runs", given=[("n_cells", "20")])
+    (again,) = run_notebooks([other], resume=True)
+    assert not again.resumed
+    assert again.results["stained"] == 5
+
+    put(**{"print(stained)": "stained += 1"})
+    (again,) = run_notebooks([other], resume=True)
+    assert not again.resumed
+    assert again.results["stained"] == 6
+
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"status": "running"}))
+    (again,) = run_notebooks([other], resume=True)
+    assert not again.resumed
+
+
+def test_a_folder_that_is_not_a_run_is_never_emptied(put, workplace):
+    path = put()
+    (workplace / "runs/01_sample").mkdir(parents=True)
+    (workplace / "runs/01_sample/thesis.txt").write_text("years of work")
+    with pytest.raises(ValueError, match="holds something that is not a run; give another --out"):
+        run_notebooks(plan_runs([path], out=workplace / "runs"))
+    assert (workplace / "runs/01_sample/thesis.txt").read_text() == "years of work"
+
+
+def test_no_workers_is_an_error(put, workplace):
+    with pytest.raises(ValueError, match="workers is 0; use 1 or more"):
+        run_notebooks(plan_runs([put()], out=workplace / "runs"), workers=0)
