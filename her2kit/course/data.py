@@ -1,0 +1,67 @@
+"""What a notebook runs on: the reader's own slide, or a phantom, so that every notebook runs alone and offline."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from her2kit.errors import SlideError
+from her2kit.phantom.cohort import make_cohort
+
+
+@dataclass(frozen=True, slots=True)
+class CourseSlide:
+    """A slide for a notebook, with its known answer where it has one."""
+
+    path: Path
+    tumour: str
+    """GeoJSON of the invasive tumour, or ``none``: as ``ScoreSettings.tumour`` takes it."""
+    planted_score: str | None
+    """Score planted in a phantom; None for a slide of one's own."""
+
+    @property
+    def tumour_name(self) -> str:
+        """File name of the tumour regions, or ``none``."""
+        return Path(self.tumour).name
+
+
+def slide_or_phantom(
+    slide_path: str = "",
+    tumour_path: str = "",
+    *,
+    case: str = "2+",
+    size_px: int = 3072,
+    seed: int = 0,
+    stain: str = "her2",
+    folder: str | Path = "../data/notebooks",
+) -> CourseSlide:
+    """Return the reader's slide, or a phantom that is made once and kept below ``folder``.
+
+    Parameters
+    ----------
+    slide_path
+        A slide or picture; empty for a phantom.
+    tumour_path
+        GeoJSON of the invasive tumour; empty takes the phantom's own, or none for a slide of one's own.
+    case, size_px, seed, stain
+        Of the phantom, see ``phantom.cohort.make_cohort``; mpp is 0.25.
+
+    Raises
+    ------
+    SlideError
+        If ``slide_path`` is not a file.
+    """
+    if slide_path:
+        if not Path(slide_path).is_file():
+            raise SlideError(
+                f"slide_path={slide_path!r} is not a file; give the path of a slide, or leave it empty"
+            )
+        return CourseSlide(Path(slide_path), tumour_path or "none", None)
+    home = Path(folder) / f"{stain}_{case}_{size_px}_{seed}"
+    if not (home / "manifest.csv").is_file():
+        shutil.rmtree(home, ignore_errors=True)
+        make_cohort(home, slides=1, seed=seed, size_px=size_px, mpp=0.25, sites=1, stain=stain, cases=[case])
+    path = next((home / "slides").glob("*.tif"))
+    truth = home / "truth" / path.stem
+    planted = json.loads((truth / "score.json").read_text())["score"] if stain == "her2" else None
+    return CourseSlide(path, tumour_path or str(truth / "tumour.geojson"), planted)
