@@ -25,7 +25,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from her2kit.cells import growing
+from her2kit.cells import growing, local_threshold
+from her2kit.cells.region_table import measure_regions
 from her2kit.stain.separation import StainMaps
 
 HALO_UM = 40.0
@@ -56,7 +57,7 @@ class NucleusSettings:
     """Share of the distance between the local class means, 0..1, at which nucleus begins."""
     open_um: float
     """Radius of the opening that removes threads and specks."""
-    floor_share: float = 0.3
+    floor_share: float = 0.15
     """The slide's least contrast as a share of its Otsu threshold of contrast."""
     least_od: float = 0.015
     """And at least this OD: nuclear hematoxylin has 5th percentile .04, glass noise .015."""
@@ -66,7 +67,7 @@ class NucleusSettings:
 
 SETTINGS = {
     "membrane": NucleusSettings(dab_share=0.25, smooth_um=0.75, contrast_share=0.5, open_um=0.75),
-    "nuclear": NucleusSettings(dab_share=0.0, smooth_um=0.35, contrast_share=0.2, open_um=0.5),
+    "nuclear": NucleusSettings(dab_share=0.0, smooth_um=0.35, contrast_share=0.25, open_um=0.5),
 }
 """A membrane marker shows nuclei by hematoxylin alone, between brown membranes; DAB-stained nuclei of a
 nuclear marker are found by the red OD."""
@@ -75,7 +76,7 @@ _LEVELS_PER_OD = 300.0  # resolution .003 OD, below the noise (.5 grey levels on
 _SOFTNESS_OD = (
     0.7  # a nearly black nucleus (OD 1) counts as .41; unsaturated or hard-capped signals lost .05 F1
 )
-_LOWEST_OD = {"membrane": -0.02, "nuclear": -0.1}  # DAB membranes are far negative: they count as background
+_LOWEST_OD = {"membrane": -0.02, "nuclear": -0.05}  # DAB membranes are far negative: they count as background
 _HOLE_UM2, _HOLE_SIDE_UM = 15.0, 6.0  # vesicular nuclei are rings
 _EDGE_UM = 4.0  # cap of the distance to the edge
 _SEED_SMOOTH_UM = 0.75
@@ -83,9 +84,13 @@ _SEED_APART_UM = 2.0  # centres of neighbours are about 7.5 um apart
 _SEED_DEPTH_UM = 1.0  # least smoothed distance to the edge
 _REACH_UM = 7.0  # growth from a seed
 _AREA_UM2 = (12.0, 220.0)  # quartiles are about 30 and 60, 95th percentile 70-130
-_MAX_SPREAD = 4.0  # area over that of the largest disc inside; an ellipse of axis ratio 1 : 4 has 4
-_RING_UM = 1.5
+_LEAST_FILL = (
+    0.78  # area over that of the ellipse with the same moments: 1 for an ellipse, .95 for a rectangle
+)
 _OWN_STAIN_OD = 0.10  # nuclear DAB in unstained cells: 95th percentile .05
+_GREY_RATIO = 0.95  # OD_B / OD_R: hematoxylin about .6, red blood cells 1.02, dust and pigment more
+_FAINT = 1.5  # contrast against the ring, in floors
+_SURE = 4.0  # the same, where confidence is full
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +117,15 @@ class Nuclei:
     labels: np.ndarray
     """int32 (h, w), 0 background, i + 1 the pixels of row i of `table`."""
     table: pd.DataFrame
-    """One row a nucleus, in raster order of the seeds. Columns: x_px, y_px (centroid in picture pixels,
-    the centre of the first pixel at 0.5), area_um2, axis_ratio (minor over major, 0..1), hematoxylin_od
-    and dab_od (means inside), ring_dab_od (mean in the 1.5 um around, outside all nuclei; NaN where there
-    is no such pixel), confidence (0..1, contrast against the ring over twice the slide's floor)."""
+    """One row a nucleus, in raster order of the seeds; `COLUMNS`, float64: x_px, y_px (centroid in picture
+    pixels, the centre of the first pixel at 0.5), area_um2, axis_ratio (minor over major, 0..1),
+    hematoxylin_od and dab_od (means inside), ring_dab_od (mean in the 1.5 um around, outside all nuclei; NaN
+    where there is no such pixel), confidence (0..1: contrast against the ring, times how well an ellipse
+    fits; no probability)."""
     rejected: pd.DataFrame
-    """Same columns and a `reason`: what looked like a nucleus by signal and size but is not counted.
-    ``stained``: more DAB than its ring (a DAB-stained nucleus or a membrane piece; many of them mean a
-    nuclear stain), ``strand``: ragged or thread-like."""
+    """Same columns and a `reason`: what has a nucleus's signal and size but is not counted. ``stained``: more
+    DAB than its ring (a DAB-stained nucleus or a membrane piece; many of them mean a nuclear stain),
+    ``grey``: neither blue nor brown (blood, dust, pigment, debris), ``faint``, ``ragged``."""
     mpp: float
     """Micrometres per pixel of `labels`."""
 
@@ -162,7 +168,10 @@ def fit_nuclei(
     for m in maps:
         _, excess = _foreground(_levels(m, marker, chosen), mpp, chosen, 0.0)
         histogram += np.bincount(np.clip(np.rint(excess), 0, 255).astype(np.uint8).ravel(), minlength=256)
-    threshold = _otsu(histogram) / _LEVELS_PER_OD
+    from skimage.filters import threshold_otsu
+
+    otsu = threshold_otsu(hist=histogram) if np.count_nonzero(histogram) > 1 else 0
+    threshold = otsu / _LEVELS_PER_OD
     return NucleusFit(marker, max(chosen.least_od, chosen.floor_share * threshold), chosen)
 
 
@@ -192,17 +201,13 @@ def find_nuclei(maps: StainMaps, fit: NucleusFit, *, mpp: float) -> Nuclei:
     levels = _levels(maps, fit.marker, fit.settings)
     mask, _ = _foreground(levels, mpp, fit.settings, fit.floor_od * _LEVELS_PER_OD)
     mask = _clean(mask, mpp, fit.settings)
-    labels, seeds, depth = _split(mask, mpp)
-    shape = growing.shape_sums(labels, seeds)
-    table = _measure(maps, levels, labels, seeds, shape, mpp, fit)
-    area = table["area_um2"].to_numpy()
-    sized = (area >= _AREA_UM2[0]) & (area <= _AREA_UM2[1])
-    reason = np.full(len(table), "", dtype=object)
-    if fit.marker == "membrane":
-        own = table["dab_od"].to_numpy()
-        ring = np.nan_to_num(table["ring_dab_od"].to_numpy())
-        reason[(own > ring) & (own > _OWN_STAIN_OD)] = "stained"
-    reason[area > _MAX_SPREAD * np.pi * depth**2] = "strand"
+    labels, seeds = _split(mask, mpp)
+    table = measure_regions(maps, levels, labels, seeds, mpp=mpp)
+    floors = table["contrast"] / (fit.floor_od * _LEVELS_PER_OD)
+    table["confidence"] = np.clip(floors / _SURE, 0, 1) * table["fill"]
+    sized = table["area_um2"].between(*_AREA_UM2).to_numpy()
+    reason = _reasons(table, floors, fit.marker)
+    table = table[list(COLUMNS)]
     keep = sized & (reason == "")
     dropped = sized & (reason != "")
     number = np.zeros(len(table) + 1, dtype=np.int32)
@@ -220,7 +225,7 @@ def _check_mpp(mpp: float) -> None:
 def _levels(maps: StainMaps, marker: str, settings: NucleusSettings) -> np.ndarray:
     """Nuclear signal as uint8 levels."""
     plane = maps.red if marker == "nuclear" else maps.hematoxylin
-    return growing.to_levels(
+    return local_threshold.to_levels(
         plane,
         maps.dab,
         np.float32(settings.dab_share),
@@ -249,8 +254,8 @@ def _foreground(
     radius = round(settings.window_um / 2 / mpp)
     n = (2 * radius + 1) ** 2
     total = _window_sum(smooth, radius)
-    upper, is_upper = growing.split_by_mean(smooth, total, n)
-    return growing.above_local_threshold(
+    upper, is_upper = local_threshold.split_by_mean(smooth, total, n)
+    return local_threshold.above_local_threshold(
         smooth,
         total,
         n,
@@ -266,7 +271,9 @@ def _clean(mask: np.ndarray, mpp: float, settings: NucleusSettings) -> np.ndarra
     opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(settings.open_um / mpp))
     _, regions, boxes, _ = cv2.connectedComponentsWithStats(1 - opened, connectivity=4)
     boxes[0] = 0  # OpenCV's label 0 is the mask itself here
-    return growing.fill_holes(opened, regions, boxes, int(_HOLE_UM2 / mpp**2), int(_HOLE_SIDE_UM / mpp))
+    return local_threshold.fill_holes(
+        opened, regions, boxes, int(_HOLE_UM2 / mpp**2), int(_HOLE_SIDE_UM / mpp)
+    )
 
 
 def _disc(radius_px: float) -> np.ndarray:
@@ -276,9 +283,8 @@ def _disc(radius_px: float) -> np.ndarray:
     return (y * y + x * x <= radius_px * radius_px + 1e-6).astype(np.uint8)
 
 
-def _split(mask: np.ndarray, mpp: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Seeds at the peaks of the smoothed distance to the edge; labels, seeds and each seed's depth in
-    um."""
+def _split(mask: np.ndarray, mpp: float) -> tuple[np.ndarray, np.ndarray]:
+    """Labels grown from seeds at the peaks of the smoothed distance to the edge, and the seeds."""
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     per_px = 255.0 * mpp / _EDGE_UM
     capped = np.minimum(np.rint(distance * np.float32(per_px)), 255).astype(np.uint8)
@@ -286,62 +292,16 @@ def _split(mask: np.ndarray, mpp: float) -> tuple[np.ndarray, np.ndarray, np.nda
     seeds = growing.local_maxima(score, round(_SEED_DEPTH_UM / mpp * per_px), _SEED_APART_UM / mpp)
     one_each = np.arange(len(seeds) + 1, dtype=np.int64)
     labels = growing.grow(mask, seeds, one_each, min(255, round(_REACH_UM / mpp * growing.STEP)))
-    depth = distance[seeds[:, 0], seeds[:, 1]].astype(np.float64) * mpp
-    return labels, seeds, depth
+    return labels, seeds
 
 
-def _measure(
-    maps: StainMaps,
-    levels: np.ndarray,
-    labels: np.ndarray,
-    seeds: np.ndarray,
-    shape: np.ndarray,
-    mpp: float,
-    fit: NucleusFit,
-) -> pd.DataFrame:
-    """Measure every labelled region, counted or not."""
-    n = len(seeds)
-    pixels = np.maximum(shape[:, 0], 1).astype(np.float64)
-    dx, dy = shape[:, 1] / pixels, shape[:, 2] / pixels
-    xx = shape[:, 3] / pixels - dx * dx + 1 / 12
-    yy = shape[:, 4] / pixels - dy * dy + 1 / 12
-    xy = shape[:, 5] / pixels - dx * dy
-    root = np.sqrt((xx - yy) ** 2 / 4 + xy * xy)
-    middle = (xx + yy) / 2
-    sources, first = growing.outer_edges(labels, n)
-    free = (labels == 0).astype(np.uint8)
-    ring = growing.grow(free, sources, first, min(255, round(_RING_UM / mpp * growing.STEP) + 1))
-    ring[labels > 0] = 0
-    ring_pixels = np.bincount(ring.ravel(), minlength=n + 1)[1:].astype(np.float64)
-    ring_pixels[ring_pixels == 0] = np.nan
-    signal = levels.astype(np.float32)
-    contrast = (
-        growing.plane_sums(labels, n, signal) / pixels - growing.plane_sums(ring, n, signal) / ring_pixels
-    )
-    confidence = np.clip(contrast / (2 * fit.floor_od * _LEVELS_PER_OD), 0, 1)
-    # Centroids in steps of 1/256 px, so that adding a tile's origin stays exact.
-    values = {
-        "x_px": seeds[:, 1] + 0.5 + np.rint(dx * 256) / 256,
-        "y_px": seeds[:, 0] + 0.5 + np.rint(dy * 256) / 256,
-        "area_um2": shape[:, 0] * mpp**2,
-        "axis_ratio": np.sqrt(np.maximum(middle - root, 0) / (middle + root)),
-        "hematoxylin_od": growing.plane_sums(labels, n, maps.hematoxylin) / pixels,
-        "dab_od": growing.plane_sums(labels, n, maps.dab) / pixels,
-        "ring_dab_od": growing.plane_sums(ring, n, maps.dab) / ring_pixels,
-        "confidence": np.nan_to_num(confidence),
-    }
-    return pd.DataFrame({name: np.asarray(values[name], dtype=np.float64) for name in COLUMNS})
-
-
-def _otsu(histogram: np.ndarray) -> int:
-    """Otsu's threshold of a histogram: the last bin of the lower class; 0 where there is one class only."""
-    weight = np.cumsum(histogram, dtype=np.float64)
-    moment = np.cumsum(histogram * np.arange(len(histogram), dtype=np.float64))
-    rest = weight[-1] - weight
-    inside = (weight > 0) & (rest > 0)
-    if not inside.any():
-        return 0
-    between = np.full(len(histogram), -1.0)
-    mean_gap = moment[inside] / weight[inside] - (moment[-1] - moment[inside]) / rest[inside]
-    between[inside] = weight[inside] * rest[inside] * mean_gap**2
-    return int(np.argmax(between))
+def _reasons(table: pd.DataFrame, floors: pd.Series, marker: str) -> np.ndarray:
+    """Why a region is no nucleus to count: one word a row, empty where it is one."""
+    reason = np.full(len(table), "", dtype=object)
+    reason[table["fill"] < _LEAST_FILL] = "ragged"
+    if marker == "membrane":
+        reason[floors < _FAINT] = "faint"
+        more_inside = table["dab_od"] > table["ring_dab_od"].fillna(0.0)
+        reason[more_inside & (table["blue_over_red"] > _GREY_RATIO)] = "grey"
+        reason[more_inside & (table["dab_od"] > _OWN_STAIN_OD)] = "stained"
+    return reason

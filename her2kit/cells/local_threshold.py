@@ -1,0 +1,92 @@
+"""Compiled steps of the classical nucleus detector: signal levels, local two-class threshold, small holes.
+
+Pointwise, or on integer sums over a window, so bitwise independent of where a picture was cut. Which signal
+and which threshold is up to `classical`.
+
+References
+----------
+Ridler TW, Calvard S. Picture thresholding using an iterative selection method. IEEE Trans SMC 1978;8:630-632.
+"""
+
+import numba
+import numpy as np
+
+
+@numba.njit(cache=True, nogil=True)
+def to_levels(plane, minus, share, lowest, softness, per_od):  # pragma: no cover - compiled
+    """Return uint8 levels of ``plane - share * minus``, cut off below `lowest` and compressed towards the
+    top.
+
+    ``v = max(plane - share * minus, lowest) - lowest`` becomes ``per_od * v / (1 + v / softness)``, rounded.
+    The compression keeps a few nearly black nuclei from setting the scale of a whole window.
+    """
+    height, width = plane.shape
+    levels = np.empty((height, width), np.uint8)
+    for y in range(height):
+        for x in range(width):
+            v = plane[y, x] - share * minus[y, x] - lowest
+            v = max(v, np.float32(0.0))
+            v = per_od * v / (np.float32(1.0) + v / softness) + np.float32(0.5)
+            levels[y, x] = np.uint8(min(v, np.float32(255.0)))
+    return levels
+
+
+@numba.njit(cache=True, nogil=True)
+def split_by_mean(levels, window_sum, n):  # pragma: no cover - compiled
+    """Return uint8 (h, w): levels above their window's mean (whose sum and pixel count are given), else
+    0; and 0/1."""
+    height, width = levels.shape
+    upper = np.zeros((height, width), np.uint8)
+    is_upper = np.zeros((height, width), np.uint8)
+    for y in range(height):
+        for x in range(width):
+            if np.int32(levels[y, x]) * n > window_sum[y, x]:
+                upper[y, x] = levels[y, x]
+                is_upper[y, x] = 1
+    return upper, is_upper
+
+
+@numba.njit(cache=True, nogil=True)
+def above_local_threshold(
+    levels, all_sum, n, upper_sum, upper_n, share, least
+):  # pragma: no cover - compiled
+    """Return uint8 (h, w), 1 where a level exceeds the lower class's mean by enough, and those excesses.
+
+    Enough is the larger of `least` and `share` of the distance between the means of the window's two
+    classes. The excess over the lower mean is float32 (h, w), in levels.
+    """
+    height, width = levels.shape
+    mask = np.zeros((height, width), np.uint8)
+    excess = np.zeros((height, width), np.float32)
+    for y in range(height):
+        for x in range(width):
+            k = upper_n[y, x]
+            low = np.float32(all_sum[y, x] - upper_sum[y, x]) / np.float32(max(n - k, 1))
+            high = np.float32(upper_sum[y, x]) / np.float32(max(k, 1))
+            over = np.float32(levels[y, x]) - low
+            excess[y, x] = over
+            if over > least and over > share * (high - low):
+                mask[y, x] = 1
+    return mask, excess
+
+
+@numba.njit(cache=True, nogil=True)
+def fill_holes(mask, regions, boxes, max_pixels, max_side):  # pragma: no cover - compiled
+    """Return a copy of a 0/1 mask with small holes filled.
+
+    `regions` labels the zero pixels, `boxes` is int32 (n, 5) as OpenCV gives it (left, top, width,
+    height, pixels) of the labels. Holes with more pixels, with a longer side or at the picture's border
+    stay.
+    """
+    height, width = mask.shape
+    fill = np.zeros(len(boxes), np.uint8)
+    for i in range(len(boxes)):
+        left, top, w, h, pixels = boxes[i]
+        inside = left > 0 and top > 0 and left + w < width and top + h < height
+        fill[i] = inside and pixels <= max_pixels and w <= max_side and h <= max_side
+    filled = mask.copy()
+    for y in range(height):
+        for x in range(width):
+            if mask[y, x] == 0 and fill[regions[y, x]]:
+                filled[y, x] = 1
+    return filled
