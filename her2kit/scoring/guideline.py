@@ -203,7 +203,7 @@ def slide_score(
     ValueError
         If a word is not known, a column is missing, or the cells were graded by another scheme or policy.
     """
-    guideline, policies = _named(guideline), policies or Policies()
+    guideline, policies = guideline_of(guideline), policies or Policies()
     for name, word, known in (("ish", ish, ISH), ("control", control, CONTROL)):
         if word not in known:
             raise ValueError(f"{name}={word!r} is not known; use one of {', '.join(known)}")
@@ -244,7 +244,7 @@ def missing_gate(
 
     Takes the arguments of `slide_score`.
     """
-    case = Case.of(cells, _named(guideline), policies or Policies(), mpp=mpp, tumour_known=tumour_known)
+    case = Case.of(cells, guideline_of(guideline), policies or Policies(), mpp=mpp, tumour_known=tumour_known)
     missing, total = case.counts.missing, case.counts.n + case.counts.missing
     share, bounds = missing / total if total else 0.0, case.missing_bounds()
     words = f"{missing:,} of {total:,} tumour cells could not be evaluated"
@@ -257,7 +257,8 @@ def missing_gate(
     return Gate("missing_cells", "block", share, _missing_words(case, bounds))
 
 
-def _named(guideline: str | Guideline) -> Guideline:
+def guideline_of(guideline: str | Guideline) -> Guideline:
+    """Return the guideline of a name, or raise a ValueError that lists the names."""
     if isinstance(guideline, Guideline):
         return guideline
     if guideline not in GUIDELINES:
