@@ -12,8 +12,8 @@ from her2kit.cells import growing
 from her2kit.stain.separation import StainMaps
 
 RING_UM = 1.5
-"""Width of the ring. Neighbours' centres are about 7.5 um apart, so half the gap between nuclei of 3.3 um radius
-and a bit of membrane."""
+"""Width of the ring. Neighbouring centres are about 7.5 um apart, so this is about the gap between nuclei of
+3.3 um radius and a bit of membrane."""
 
 
 def measure_regions(
