@@ -49,7 +49,8 @@ BESIDE = {
     "phantom": ("errors", "exchange", "slides.pyramid", "cells.table"),
 }
 """Rooms beside the row, with all that they may import. Learning's datasets may use phantom."""
-OPENS_BESIDE = ("cli", "doctor")
+OPENS_BESIDE = ("cli", "doctor", "course")
+"""Those that show all there is; notebooks get their phantoms through ``course.data``."""
 HEAVY = {
     "torch", "torchvision", "ultralytics", "timm", "staintools", "dask", "distributed", "matplotlib",
     "seaborn", "bokeh", "lightning", "segmentation_models_pytorch", "onnxruntime", "papermill",

@@ -1,6 +1,7 @@
 """The course on the command line: ``her2kit run | render | check | doctor``. Thin, like all of ``cli``."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -60,6 +61,7 @@ def run(
     ),
 ) -> None:
     """Run notebooks headless: results.json and one HTML page each, runs.csv for all."""
+    _need_course()
     from her2kit.course.summary import write_summary
 
     def plan() -> list[Any]:
@@ -82,6 +84,7 @@ def run(
 
 def render(notebooks: Notebooks = None) -> None:
     """Run notebooks with their defaults and write the cleaned outputs into them."""
+    _need_course()
     from her2kit.course.notebooks import select_notebooks
     from her2kit.course.render import render_notebooks
 
@@ -102,6 +105,7 @@ def check(
     out: Annotated[Path, typer.Option(help="Where notebooks run without RUN_DIR.")] = Path("reports/check"),
 ) -> None:
     """Compare what notebooks found with notebooks/expected.yaml."""
+    _need_course()
     from her2kit.course.notebooks import notebooks_folder, select_notebooks
     from her2kit.course.plan import plan_runs
     from her2kit.course.regression import RED, compare_runs, read_expected, run_folders, table_of
@@ -136,6 +140,20 @@ def _run(runs: list[Any], workers: int | None, resume: bool) -> list[Any]:
 
     workers = max(1, cores() // 2) if workers is None else workers
     return run_notebooks(runs, workers=min(workers, len(runs)), resume=resume, progress=Progress())
+
+
+def _need_course() -> None:
+    """End the call where what runs notebooks is not installed."""
+    missing = [
+        name
+        for name in ("nbformat", "papermill", "nbconvert", "ipykernel", "yaml")
+        if find_spec(name) is None
+    ]
+    if missing:
+        typer.echo(
+            f"her2kit: {missing[0]} is not installed; pip install -c constraints.txt '.[course]'", err=True
+        )
+        raise typer.Exit(2)
 
 
 def _pair(word: str) -> tuple[str, str]:

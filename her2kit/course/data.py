@@ -1,9 +1,11 @@
-"""What a notebook runs on: the reader's own slide, or a phantom, so that every notebook runs alone and offline."""
+"""What a notebook runs on: the reader's own slide or a phantom, so that each runs alone and offline."""
 
 import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+import pandas as pd
 
 from her2kit.errors import SlideError
 from her2kit.phantom.cohort import make_cohort
@@ -65,3 +67,10 @@ def slide_or_phantom(
     truth = home / "truth" / path.stem
     planted = json.loads((truth / "score.json").read_text())["score"] if stain == "her2" else None
     return CourseSlide(path, tumour_path or str(truth / "tumour.geojson"), planted)
+
+
+def densest_field(cells: pd.DataFrame, *, side_px0: int) -> tuple[int, int]:
+    """Return the level-0 corner (x, y) of the square of a lattice that holds most cells."""
+    corner = (cells[["x_px0", "y_px0"]] // side_px0).astype(int).value_counts()
+    column, row = corner.index[0] if len(corner) else (0, 0)
+    return column * side_px0, row * side_px0

@@ -1,4 +1,4 @@
-"""Checks of the notebooks' exercises: an open answer is reported, a wrong one gets a hint, never the answer."""
+"""Checks of the notebooks' exercises: an open answer is reported, a wrong one gets a hint, not the answer."""
 
 from types import EllipsisType
 
@@ -31,7 +31,8 @@ def check_rule(*, n: int, ci: int, cw: int, im: int, faint: int, answer: str | E
     n
         Evaluable invasive tumour cells.
     ci, cw, im, faint
-        Complete and intense; complete, weak or moderate; incomplete, moderate or intense; incomplete and faint.
+        Complete and intense; complete, weak or moderate; incomplete, moderate or intense; incomplete and
+        faint.
     """
     if isinstance(answer, EllipsisType):
         return OPEN

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from her2kit.course.notebooks import code_stamp, read_notebook
 from her2kit.course.plan import Run, run_parameters
 from her2kit.course.progress import Progress
 from her2kit.course.results import RESULTS
-from her2kit.errors import Her2Error
 from her2kit.exchange.whole import whole_file
 
 RECORD = "run.json"
@@ -92,14 +90,9 @@ def run_notebooks(
     ------
     ValueError
         If ``workers`` is below 1, or a folder that would be emptied holds something else than a run.
-    Her2Error
-        If papermill and its kernel are not installed.
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}; use 1 or more")
-    missing = [name for name in ("papermill", "ipykernel", "nbconvert") if find_spec(name) is None]
-    if missing:
-        raise Her2Error(f"{missing[0]} is not installed; pip install -c constraints.txt '.[course]'")
     for run in runs:
         if run.folder.is_dir() and any(run.folder.iterdir()) and read_record(run.folder) is None:
             raise ValueError(f"{run.folder} holds something that is not a run; give another --out")

@@ -1,0 +1,100 @@
+"""The index shows each run and each slide with its key figure, what failed, and links that lead somewhere."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from her2kit.course.clean import clean_notebook
+from her2kit.course.overview import _figure, write_overview
+from her2kit.course.plan import plan_runs
+from her2kit.course.runner import run_notebooks
+
+
+@pytest.fixture
+def scores(workplace):
+    """Write three slides' folders: scored, refused and failed."""
+    folder = workplace / "reports/scores"
+    rows = [
+        {
+            "path": "a.png",
+            "slide_id": "a",
+            "status": "scored",
+            "guideline": "breast-asco-cap-2018",
+            "error": "",
+        },
+        {"path": "b.png", "slide_id": "b", "status": "not_evaluable", "guideline": "", "error": ""},
+        {"path": "c.png", "slide_id": "c", "status": "failed", "guideline": "", "error": "c.png is empty"},
+    ]
+    for row in rows[:2]:
+        (folder / row["slide_id"]).mkdir(parents=True)
+        (folder / row["slide_id"] / "report.html").write_text("<p>report")
+    record = {
+        "score": "2+",
+        "category": "pending",
+        "n_cells": 1234,
+        "h_score_membrane_class": 151.2,
+        "gates": [],
+    }
+    (folder / "a/score.json").write_text(json.dumps(record))
+    gates = [
+        {"name": "focus", "level": "ok", "words": "sharp"},
+        {"name": "stain", "level": "block", "words": "H&E"},
+    ]
+    (folder / "b/score.json").write_text(json.dumps({"score": None, "gates": gates}))
+    Image.fromarray(np.full((600, 900, 3), (200, 30, 30), np.uint8)).save("a.png")
+    with (folder / "cohort.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_each_run_and_slide_has_a_card_and_every_link_leads_somewhere(put, sample, scores, workplace):
+    bad = sample()
+    bad.cells[4].source = "raise RuntimeError('out of stain')"
+    runs = plan_runs([put(), put("02_bad", bad)], out=workplace / "reports/runs")
+    run_notebooks(runs, workers=2)
+    index = write_overview(workplace / "reports")
+    assert index == workplace / "reports/index.html"
+    text = re.sub(r"\s+", " ", re.sub(r"data:image[^\"']*", "PICTURE", index.read_text()))
+    for words in (
+        "01 How many cells are stained?", "<span class=\"figure\">10</span>", "stained",
+        "02 How many cells are stained?", "cell 5 under", "RuntimeError: out of stain",
+        "HER2 2+", "pending; 1,234 cells, H-score 151", "H&amp;E", "c.png is empty",
+    ):  # fmt: skip
+        assert words in text, words
+    assert text.count('<img src="PICTURE"') == 2  # one notebook drew a figure, one slide can be opened
+    links = re.findall(r'<a href="([^"]+)"', text)
+    assert sorted(links) == [
+        *("runs/01_sample/01_sample.html", "runs/02_bad/02_bad.html"),
+        *("scores/a/report.html", "scores/b/report.html"),
+    ]
+    assert all((index.parent / link).is_file() for link in links)
+
+
+def test_without_anything_the_page_says_so(workplace):
+    assert "Nothing has run yet" in write_overview(workplace / "reports").read_text()
+
+
+def test_a_tagged_picture_goes_before_the_first(sample):
+    import base64
+    import io
+
+    import nbformat
+
+    def figure(value):
+        file = io.BytesIO()
+        Image.fromarray(np.full((4, 4, 3), value, np.uint8)).save(file, "PNG")
+        data = {"image/png": base64.b64encode(file.getvalue()).decode()}
+        return nbformat.v4.new_output("display_data", data=data)
+
+    notebook = sample()
+    assert _figure(notebook) is None
+    notebook.cells[4].outputs = [figure(10)]
+    notebook.cells[6].outputs = [figure(20)]
+    assert _figure(notebook)[0, 0, 0] == 10
+    notebook.cells[6].metadata["tags"] = ["picture"]
+    assert _figure(clean_notebook(notebook))[0, 0, 0] == 20
