@@ -1,0 +1,1 @@
+"""Figures and reports: what people look at. Scores nothing."""
