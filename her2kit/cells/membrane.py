@@ -4,9 +4,10 @@ Takes stain maps and nuclei, gives one row a nucleus. It measures on raw OD and 
 (`cells.grade` does). Nothing is fitted to the picture, and a cell's numbers depend on the pixels within
 `HALO_UM` of its centre alone, bitwise, so not on the tiling.
 
-A ray that finds a ridge on the cell's own ground counts. A ridge just past the border with the next cell is
-shared: it counts only where both cells are stained on their own evidence; otherwise stroma cells and
-lymphocytes beside stained glands would look stained.
+Whose wall is it? A ridge on the cell's own ground counts, unless this cell's cytoplasm is blank and what
+lies behind the ridge is stained. A ridge just past the border with the next cell is shared: it counts too
+where this cell is stained on the evidence of its own ground. Otherwise stroma cells and lymphocytes beside
+stained glands would look stained.
 """
 
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from her2kit.cells import rays as ray
-from her2kit.cells.rays import BEYOND, OWN, UNSEEN, Rays, cast, direction_table, new_rays
+from her2kit.cells.rays import BEYOND, NONE, OWN, UNSEEN, Rays, cast, direction_table, new_rays
 from her2kit.cells.table import Reason
 from her2kit.cells.territory import GRID, centres, territories
 from her2kit.stain.separation import StainMaps
@@ -24,14 +25,12 @@ from her2kit.stain.separation import StainMaps
 if TYPE_CHECKING:
     from her2kit.cells.classical import Nuclei
 
-NEIGHBOUR_UM = 16.0
-"""Cells whose centres lie further apart share no membrane (the median nearest neighbour is at 7.5 um)."""
-_RAY_UM = ray.MAX_NUCLEUS_UM + ray.REACH_UM + ray.BEYOND_UM + ray.LOOK_UM
-HALO_UM = NEIGHBOUR_UM + _RAY_UM + ray.REACH_UM + 1.0
-"""Support of a cell's row around its centre: its neighbours' rays, the nuclei that bound those, one pixel."""
+HALO_UM = ray.MAX_NUCLEUS_UM + 2 * ray.REACH_UM + 1.0
+"""Support of a cell's row around its nucleus's centre: the nucleus, the cell's ground, the nuclei that bound
+that ground, and a pixel's breadth. Rays end within it."""
 
 SHARED_SHARE = 0.1
-"""Share of the perimeter with ridges on its own ground that makes a cell fit to share one with another."""
+"""Share of the perimeter with ridges on its own ground from which a cell also has those just past it."""
 _MAX_OUTSIDE = 0.1  # share of the rays that may leave the slide
 _MIN_SEEN = 0.5  # share of the rays that must be sampled
 _MAIN_SHARE = 0.75
@@ -39,6 +38,11 @@ _MAIN_SHARE = 0.75
 stretches of a wall say little. On real cores its 5 / 50 / 95th percentiles, about .16 / .30 / .56 in 2+ and
 .33 / .65 / 1.06 in 3+, are those that the cut-offs of `cells.grade` were found with."""
 _JOIN_RAYS = 12  # gaps between ridges up to a quarter turn are joined in the outline (not in completeness)
+_BLANK_CYTOPLASM_OD = 0.05
+"""Cytoplasm below this is blank: stroma of unstained cores 0 / .03 / .06, stained cells .05 and more."""
+_CYTOPLASM_STEP_OD = 0.06
+"""A ridge with so much more DAB behind it than in a blank cell belongs to the cell behind it."""
+_MIN_SAMPLES = 12  # of cytoplasm, to call it blank
 _MIN_CYTOPLASM_OD = 0.02  # noise of DAB in unstained cytoplasm; keeps the ratio finite
 _MIN_RADIUS_PX = 1.5  # keeps the 48 points of an outline in angular order on the 1/16 px grid
 
@@ -107,37 +111,29 @@ def measure_membranes(
     box_px = np.array([np.ceil(box[0]), np.ceil(box[1]), np.floor(box[2]), np.floor(box[3])], np.int64)
     planes = (maps.dab, maps.hematoxylin, maps.red, maps.blue)
     cast(planes, nuclei.labels, ground, centre, direction_table(), float(mpp), box_px, found)
-    limit = int((NEIGHBOUR_UM / mpp * GRID) ** 2)
-    counted = _count(found.state, found.neighbour, centre, limit, SHARED_SHARE)
-    return _table(found, counted, centre, mpp)
+    cytoplasm, samples = _cytoplasm(found)
+    state = _own_stain(found, np.where(samples >= _MIN_SAMPLES, cytoplasm, np.nan))
+    counted = _count(state)
+    return _table(found, counted, cytoplasm, centre, mpp)
 
 
-@numba.njit(cache=True, nogil=True)
-def _count(state, neighbour, centre, limit2, share):  # pragma: no cover - compiled
-    """Return which rays count, bool (n, rays): own ridges, and those shared by two cells fit for it."""
-    n, m = state.shape
-    fit = np.zeros(n, np.bool_)
-    for i in range(n):
-        own = 0
-        seen = 0
-        for k in range(m):
-            seen += state[i, k] != UNSEEN
-            own += state[i, k] == OWN
-        fit[i] = own > 0 and own >= share * seen
-    out = np.zeros((n, m), np.bool_)
-    for i in range(n):
-        for k in range(m):
-            if state[i, k] == OWN:
-                out[i, k] = True
-            elif state[i, k] == BEYOND and fit[i]:
-                j = neighbour[i, k] - 1
-                if j < 0:
-                    out[i, k] = True
-                elif fit[j]:
-                    dx = centre[i, 0] - centre[j, 0]
-                    dy = centre[i, 1] - centre[j, 1]
-                    out[i, k] = dx * dx + dy * dy <= limit2
-    return out
+def _own_stain(found: Rays, cytoplasm: np.ndarray) -> np.ndarray:
+    """Return `state` without the ridges that are the wall of the cell behind them.
+
+    Blank cytoplasm on this side and stained cytoplasm on the other: the wall of a stained cell that an
+    unstained one looks at.
+    """
+    step = found.outer_od - cytoplasm[:, None]
+    foreign = (cytoplasm[:, None] < _BLANK_CYTOPLASM_OD) & (step > _CYTOPLASM_STEP_OD)
+    return np.where(foreign & (found.state != UNSEEN), NONE, found.state).astype(np.uint8)
+
+
+def _count(state: np.ndarray) -> np.ndarray:
+    """Return which rays count, bool (n, rays): ridges on own ground, with enough of them those past it."""
+    own = state == OWN
+    n_own = own.sum(axis=1)
+    fit = (n_own > 0) & (n_own >= SHARED_SHARE * (state != UNSEEN).sum(axis=1))
+    return own | ((state == BEYOND) & fit[:, None])
 
 
 def _percentiles(values: np.ndarray, chosen: np.ndarray, q: float) -> np.ndarray:
@@ -162,17 +158,24 @@ def _mean_of_upper(values: np.ndarray, chosen: np.ndarray, share: float) -> np.n
     return np.where(k > 0, total / np.maximum(k, 1), 0.0)
 
 
-def _table(found: Rays, counted: np.ndarray, centre: np.ndarray, mpp: float) -> pd.DataFrame:
+def _cytoplasm(found: Rays) -> tuple[np.ndarray, np.ndarray]:
+    """Mean DAB between nucleus and membrane (NaN where there is no room), and the number of samples."""
+    n = found.cytoplasm_n.sum(axis=1)
+    total = found.cytoplasm_sum.sum(axis=1, dtype=np.float64)
+    return np.where(n > 0, total / np.maximum(n, 1), np.nan), n
+
+
+def _table(
+    found: Rays, counted: np.ndarray, cytoplasm: np.ndarray, centre: np.ndarray, mpp: float
+) -> pd.DataFrame:
     seen = found.state != UNSEEN
     n_seen = seen.sum(axis=1)
     n_counted = counted.sum(axis=1)
     dab = _mean_of_upper(found.peak_od, counted, _MAIN_SHARE)
     border = _percentiles(found.peak_od, seen & ~counted, 50.0)
     dab = np.where(n_counted > 0, dab, border)
-    n_cytoplasm = found.cytoplasm_n.sum(axis=1)
-    cytoplasm = found.cytoplasm_sum.sum(axis=1, dtype=np.float64) / np.maximum(n_cytoplasm, 1)
     valley = _percentiles(found.base_od, counted, 50.0)
-    cytoplasm = np.where(n_cytoplasm > 0, cytoplasm, valley)
+    cytoplasm = np.where(np.isnan(cytoplasm), valley, cytoplasm)
     edge = found.outside.mean(axis=1) > _MAX_OUTSIDE
     overlap = n_seen < _MIN_SEEN * ray.N_RAYS
     reason = np.select([edge, overlap], [str(Reason.EDGE), str(Reason.OVERLAP)], default="")
@@ -196,26 +199,40 @@ def _table(found: Rays, counted: np.ndarray, centre: np.ndarray, mpp: float) -> 
 
 @numba.njit(cache=True, nogil=True)
 def _cell_radius(ridge, border, counted):  # pragma: no cover - compiled
-    """Distance of the cell's outline along each ray: ridges, joined over gaps, else the border."""
+    """Distance of the cell's outline along each ray: ridges, joined over gaps, else the border; smoothed."""
     n, m = ridge.shape
     out = np.empty((n, m), np.float32)
+    rough = np.empty(m, np.float32)
     for i in range(n):
         for k in range(m):
             if counted[i, k]:
-                out[i, k] = ridge[i, k]
+                rough[k] = ridge[i, k]
                 continue
-            out[i, k] = border[i, k]
+            rough[k] = border[i, k]
             before = 1
-            while before <= _JOIN_RAYS and not counted[i, (k - before) % m]:
+            while before < _JOIN_RAYS and not counted[i, (k - before) % m]:
                 before += 1
             after = 1
-            while after <= _JOIN_RAYS and not counted[i, (k + after) % m]:
+            while after < _JOIN_RAYS and not counted[i, (k + after) % m]:
                 after += 1
             if before + after <= _JOIN_RAYS:
                 a = ridge[i, (k - before) % m]
                 b = ridge[i, (k + after) % m]
-                out[i, k] = (a * after + b * before) / (before + after)
+                rough[k] = min(rough[k], (a * after + b * before) / (before + after))
+        for k in range(m):
+            out[i, k] = _middle_of_five(
+                rough[k - 2], rough[k - 1], rough[k], rough[(k + 1) % m], rough[(k + 2) % m]
+            )
     return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _middle_of_five(a, b, c, d, e):  # pragma: no cover - compiled
+    """Median, by six comparisons."""
+    a, b = min(a, b), max(a, b)
+    d, e = min(d, e), max(d, e)
+    low, high = max(a, d), min(b, e)  # the extremes of both pairs cannot be the median
+    return max(min(low, high), min(max(low, high), c))
 
 
 def _outlines(radius: np.ndarray, centre: np.ndarray, directions: np.ndarray) -> pd.Series:

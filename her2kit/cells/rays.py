@@ -34,6 +34,8 @@ LOOK_UM = 2.5
 """A ridge must fall off within this distance on each side: a 3+ membrane is 2.14 um wide (Scheel 2018)."""
 FLANK_UM = 1.0
 """Cytoplasm is read so far from a ridge: half a 3+ membrane's width."""
+BEHIND_UM = 1.5
+"""What lies behind a ridge is read from here to LOOK_UM: clear of a 3+ membrane and its blur."""
 BLANK_OD = 0.10
 """DAB below which nothing is stained: the 97th percentile of cells in unstained cores is .05-.14."""
 PROMINENCE_OD = 0.035
@@ -55,6 +57,7 @@ _N_REACH = round(REACH_UM / STEP_UM)
 _N_BEYOND = round(BEYOND_UM / STEP_UM)
 _N_INSIDE = round(INSIDE_UM / STEP_UM)
 _N_LOOK = round(LOOK_UM / STEP_UM)
+_N_BEHIND = round(BEHIND_UM / STEP_UM)
 _N_FLANK = round(FLANK_UM / STEP_UM)
 _N_MAX = _N_NUCLEUS + _N_REACH + _N_BEYOND + _N_LOOK + 2
 
@@ -66,8 +69,6 @@ class Rays(NamedTuple):
     """uint8: NONE, OWN, BEYOND or UNSEEN (another nucleus leaves no room, or the ray leaves the slide)."""
     outside: np.ndarray
     """bool, the ray leaves the slide before the cell ends."""
-    neighbour: np.ndarray
-    """int32, label of the cell on the other side of the border, 0 = none."""
     nucleus_px: np.ndarray
     """float32, distance of the nucleus's edge from its centre."""
     border_px: np.ndarray
@@ -77,7 +78,7 @@ class Rays(NamedTuple):
     base_od: np.ndarray
     """float32, DAB in the higher of the two valleys beside the ridge."""
     outer_od: np.ndarray
-    """float32, mean DAB behind the ridge, 1 to 2.5 um from it."""
+    """float32, mean DAB behind the ridge, 1.5 to 2.5 um from it."""
     width_px: np.ndarray
     """float32, width at half of the height above the valley."""
     peak_od: np.ndarray
@@ -90,7 +91,7 @@ class Rays(NamedTuple):
 
 def new_rays(n: int) -> Rays:
     """Return arrays for `n` cells."""
-    dtypes = [np.uint8, np.bool_, np.int32, *[np.float32] * 8, np.int32]
+    dtypes = [np.uint8, np.bool_, *[np.float32] * 8, np.int32]
     return Rays(*(np.zeros((n, N_RAYS), d) for d in dtypes))
 
 
@@ -120,7 +121,7 @@ def cast(planes, labels, ground, centre, directions, mpp, box, rays):  # pragma:
         fx, fy = (centre[i, 0] % GRID) / GRID - 0.5, (centre[i, 1] % GRID) / GRID - 0.5
         for k in range(N_RAYS):
             # Follow the ray: end of the nucleus, border of the ground, start of another nucleus.
-            nucleus, border, stop, seen, other = 0, -1, -1, 0, 0
+            nucleus, border, stop, seen = 0, -1, -1, 0
             for j in range(_N_MAX):
                 ux = fx + j * step * directions[k, 0]
                 uy = fy + j * step * directions[k, 1]
@@ -140,17 +141,13 @@ def cast(planes, labels, ground, centre, directions, mpp, box, rays):  # pragma:
                         nucleus = min(j, _N_NUCLEUS)
                     elif (ground[y, x] != i + 1 and j > 0) or j >= nucleus + _N_REACH:
                         border = j
-                if border >= 0:
-                    if other == 0 and ground[y, x] != i + 1:
-                        other = ground[y, x]
-                    if j >= border + _N_BEYOND + _N_LOOK:
-                        break
                 if stop < 0 and label != 0 and label != i + 1:
                     stop = j
+                if border >= 0 and j >= border + _N_BEYOND + _N_LOOK:
+                    break
             rays.outside[i, k] = border < 0
             if border < 0:
                 border = max(seen - 1, 0)
-            rays.neighbour[i, k] = other
             rays.nucleus_px[i, k] = nucleus * step
             rays.border_px[i, k] = border * step
             rays.ridge_px[i, k] = np.nan
@@ -178,7 +175,7 @@ def cast(planes, labels, ground, centre, directions, mpp, box, rays):  # pragma:
                     rays.ridge_px[i, k] = ridge * step
                     rays.peak_od[i, k] = peak
                     rays.base_od[i, k] = base
-                    rays.outer_od[i, k] = _mean(profile, ridge + _N_FLANK, min(ridge + _N_LOOK + 1, seen))
+                    rays.outer_od[i, k] = _mean(profile, ridge + _N_BEHIND, min(ridge + _N_LOOK + 1, seen))
                     rays.width_px[i, k] = _width(profile, ridge, seen, 0.5 * (peak + base)) * step
                     end = min(end, ridge)
             if rays.state[i, k] == NONE and stop >= 0 and stop - nucleus <= _N_INSIDE:
@@ -229,7 +226,7 @@ def _mean(profile, first, end):  # pragma: no cover - compiled
 
 @numba.njit(cache=True, nogil=True)
 def _is_dab(hematoxylin, red, blue, at, part, peak, ridge, a, z):  # pragma: no cover - compiled
-    """Whether the ridge is DAB: more than hematoxylin, and brown by itself or, where faint, in what it adds."""
+    """Whether the ridge is DAB: more than hematoxylin, and brown; faint ones in what they add."""
     x, y, wx, wy = at[ridge, 0], at[ridge, 1], part[ridge, 0], part[ridge, 1]
     if peak < DAB_OVER_H * _between(hematoxylin, x, y, wx, wy):
         return False

@@ -62,34 +62,37 @@ def _nearest(labels, reach, reach2):  # pragma: no cover - compiled
                 gap[y, x] = gap[y + 1, x] + 1
                 source[y, x] = source[y + 1, x]
     out = np.zeros((height, width), np.int32)
-    left = np.empty(width, np.int32)  # distance to the nearest column that holds anything, on either side
+    left = np.empty(width, np.int32)  # distance to the nearest column that holds anything, on the left
+    never = reach2 + 1
+    gap2 = np.full(width + 2 * reach, never, np.int32)  # this row's squared gaps, padded
     for y in range(height):
         run = far
         for x in range(width):
-            run = 0 if gap[y, x] < far else run + 1
+            g = np.int32(gap[y, x])
+            gap2[x + reach] = g * g if g < far else never
+            run = 0 if g < far else run + 1
             left[x] = run
         run = far
         for x in range(width - 1, -1, -1):
             run = 0 if gap[y, x] < far else run + 1
-            start = min(run, left[x])
-            if start > reach:
+            if gap[y, x] == 0:
+                out[y, x] = labels[y, x]
                 continue
-            best = reach2 + 1
-            label = 0
-            for d in range(start, reach + 1):
-                if d * d >= best:
+            best = never
+            nearest = x
+            here = x + reach
+            for d in range(min(run, left[x]), reach + 1):
+                d2 = d * d
+                if d2 >= best:
                     break
-                if x >= d:
-                    g = np.int64(gap[y, x - d])
-                    if g < far and d * d + g * g < best:
-                        best = d * d + g * g
-                        label = source[y, x - d]
-                if d > 0 and x + d < width:
-                    g = np.int64(gap[y, x + d])
-                    if g < far and d * d + g * g < best:
-                        best = d * d + g * g
-                        label = source[y, x + d]
-            out[y, x] = label
+                if d2 + gap2[here - d] < best:
+                    best = d2 + gap2[here - d]
+                    nearest = x - d
+                if d2 + gap2[here + d] < best:
+                    best = d2 + gap2[here + d]
+                    nearest = x + d
+            if best < never:
+                out[y, x] = source[y, nearest]
     return out
 
 

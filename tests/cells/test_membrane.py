@@ -175,6 +175,17 @@ def test_unstained_cell_takes_no_ridge_past_its_border():
     assert cells.completeness[1] < 0.05
 
 
+@pytest.mark.parametrize("cytoplasm", [0.0, 0.15])
+def test_wall_with_stained_cytoplasm_behind_it_is_not_the_blank_cells(cytoplasm):
+    scene = Scene(40, 0.25)
+    scene.nucleus(14, 20, radius=3)  # a stroma cell, nearer to the wall than the gland cell is
+    scene.nucleus(26, 20, radius=3)
+    wall = (scene.x > 18.7) & (scene.x < 19.7) & (np.abs(scene.y - 20) < 8)
+    scene.dab = np.where(scene.x >= 19.7, cytoplasm * (scene.hematoxylin == 0), 0.0) + 0.45 * wall
+    stroma = measure_membranes(*scene.seen(), mpp=0.25).iloc[0]
+    assert (stroma.completeness > 0.15) == (cytoplasm == 0)
+
+
 def test_ray_ends_at_the_next_nucleus():
     scene = Scene(40, 0.25)
     scene.nucleus(15, 20, radius=3)
