@@ -202,7 +202,7 @@ def _patterns(
     known = (
         cells["completeness"].notna() & word.notna() & (cells["grade_source"] == GradeSource.MEMBRANE)
     ).to_numpy(bool)
-    complete = cells["completeness"].to_numpy(np.float64) >= complete_at
+    complete = cells["completeness"].to_numpy(np.float32) >= np.float32(complete_at)
     middle = (Intensity.FAINT, *_MIDDLE) if complete_faint_as == "2+" else _MIDDLE
     stained = (cells["cell_class"] != "0").to_numpy(bool)
     intense = (word == Intensity.INTENSE).to_numpy(bool)
