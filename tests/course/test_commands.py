@@ -37,25 +37,21 @@ def test_run_then_check_then_red(put, workplace):
     ]
 
 
-def test_parameters_of_two_words_reach_the_notebook(put, workplace):
-    put()
-    done = call("run", "-p", "share", "0.5", "01_sample", "-p", "label=3+", "--out", "out")
-    assert done.exit_code == 0, done.output
-    assert json.loads((workplace / "out/01_sample/results.json").read_text()) == {
-        "stained": 20, "share": 0.5, "label": "3+",
-    }  # fmt: skip
-
-
-def test_a_notebook_that_raises_gives_status_1(put, sample, workplace):
-    bad = sample()
+def test_a_notebook_that_raises_gives_status_1_and_the_other_its_parameters(put, sample, workplace):
+    bad, short = sample(), sample()
     bad.cells[4].source = "raise RuntimeError('out of stain')"
+    del short.cells[5:7]  # the figure
     put("02_bad", bad)
-    done = call("run", "2")
+    put("01_sample", short)
+    done = call("run", "-p", "share", "0.5", "2", "01_sample", "-p", "label=3+", "--out", "out")
     assert done.exit_code == 1
     assert 'failed in cell 5 under "Count the stained cells": RuntimeError: out of stain' in done.stderr
-    assert "her2kit: 1 of 1 runs failed: 02_bad" in done.stderr
+    assert "her2kit: 1 of 2 runs failed: 02_bad" in done.stderr
+    assert "01_sample: done  out/01_sample/01_sample.html" in done.stdout
+    results = json.loads((workplace / "out/01_sample/results.json").read_text())
+    assert results == {"stained": 20, "share": 0.5, "label": "3+"}
     (workplace / "notebooks/expected.yaml").write_text("")
-    assert call("check", "reports/runs").exit_code == 1
+    assert call("check", "out").exit_code == 1
 
 
 @pytest.mark.parametrize(

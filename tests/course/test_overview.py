@@ -1,17 +1,18 @@
 """The index shows each run and each slide with its key figure, what failed, and links that lead somewhere."""
 
+import base64
 import csv
+import io
 import json
 import re
 
+import nbformat
 import numpy as np
 import pytest
 from PIL import Image
 
 from her2kit.course.clean import clean_notebook
 from her2kit.course.overview import _figure, write_overview
-from her2kit.course.plan import plan_runs
-from her2kit.course.runner import run_notebooks
 
 
 @pytest.fixture
@@ -52,17 +53,38 @@ def scores(workplace):
         writer.writerows(rows)
 
 
-def test_each_run_and_slide_has_a_card_and_every_link_leads_somewhere(put, sample, scores, workplace):
-    bad = sample()
-    bad.cells[4].source = "raise RuntimeError('out of stain')"
-    runs = plan_runs([put(), put("02_bad", bad)], out=workplace / "reports/runs")
-    run_notebooks(runs, workers=2)
+@pytest.fixture
+def runs(sample, workplace):
+    """Write two runs' folders: one done and with a figure, one that failed."""
+    for name, cell in (("01_sample", 6), ("02_bad", None)):
+        folder = workplace / "reports/runs" / name
+        folder.mkdir(parents=True)
+        notebook = sample()
+        if cell:
+            notebook.cells[cell].outputs = [figure(90)]
+            (folder / "results.json").write_text(json.dumps({"stained_cells": 1310, "share": 0.25}))
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+        (folder / f"{name}.html").write_text("<p>page")
+        failure = None if cell else {"cell": "cell 5", "error": "RuntimeError: out of stain", "lines": []}
+        status = "done" if cell else "failed"
+        record = {"notebook": name, "variant": "", "status": status, "seconds": 3.2, "failure": failure}
+        (folder / "run.json").write_text(json.dumps(record))
+
+
+def figure(value):
+    file = io.BytesIO()
+    Image.fromarray(np.full((4, 4, 3), value, np.uint8)).save(file, "PNG")
+    data = {"image/png": base64.b64encode(file.getvalue()).decode()}
+    return nbformat.v4.new_output("display_data", data=data)
+
+
+def test_each_run_and_slide_has_a_card_and_every_link_leads_somewhere(runs, scores, workplace):
     index = write_overview(workplace / "reports")
     assert index == workplace / "reports/index.html"
     text = re.sub(r"\s+", " ", re.sub(r"data:image[^\"']*", "PICTURE", index.read_text()))
     for words in (
-        "01 How many cells are stained?", "<span class=\"figure\">10</span>", "stained",
-        "02 How many cells are stained?", "cell 5 under", "RuntimeError: out of stain",
+        "01 How many cells are stained?", "<span class=\"figure\">1,310</span>", "stained cells",
+        "02 How many cells are stained?", "cell 5: RuntimeError: out of stain",
         "HER2 2+", "pending; 1,234 cells, H-score 151", "H&amp;E", "c.png is empty",
     ):  # fmt: skip
         assert words in text, words
@@ -80,17 +102,6 @@ def test_without_anything_the_page_says_so(workplace):
 
 
 def test_a_tagged_picture_goes_before_the_first(sample):
-    import base64
-    import io
-
-    import nbformat
-
-    def figure(value):
-        file = io.BytesIO()
-        Image.fromarray(np.full((4, 4, 3), value, np.uint8)).save(file, "PNG")
-        data = {"image/png": base64.b64encode(file.getvalue()).decode()}
-        return nbformat.v4.new_output("display_data", data=data)
-
     notebook = sample()
     assert _figure(notebook) is None
     notebook.cells[4].outputs = [figure(10)]

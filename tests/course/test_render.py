@@ -8,20 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from her2kit.course import render
 from her2kit.course.anatomy import findings
 from her2kit.course.clean import FIGURE_BYTES, clean_notebook
 from her2kit.course.notebooks import code_stamp, read_notebook
 from her2kit.course.render import render_notebook, render_notebooks
 
 
-@pytest.fixture
-def rendered(put, workplace):
-    path = put()
-    assert render_notebook(path) is None
-    return path
-
-
-def test_rendered_twice_is_the_same_bytes_and_follows_the_anatomy(rendered, workplace):
+def test_rendered_twice_is_the_same_bytes_and_follows_the_anatomy(put, workplace):
+    rendered = put()
+    assert render_notebook(rendered) is None
     first = rendered.read_bytes()
     assert findings(rendered) == []
     assert (workplace / "reports/notebooks/01_sample/results.json").is_file()
@@ -37,7 +33,8 @@ def test_rendered_twice_is_the_same_bytes_and_follows_the_anatomy(rendered, work
     assert rendered.read_bytes() == first
 
 
-def test_changed_code_makes_the_stamp_stale_and_prose_does_not(rendered):
+def test_changed_code_makes_the_stamp_stale_and_prose_does_not(put, sample):
+    rendered = put("01_sample", clean_notebook(sample()))
     notebook = read_notebook(rendered)
     notebook.cells[3].source += "\nOne more sentence."
     nbformat.write(notebook, rendered)
@@ -47,17 +44,29 @@ def test_changed_code_makes_the_stamp_stale_and_prose_does_not(rendered):
     assert findings(rendered) == ["the code changed after the outputs were made; call make render"]
 
 
-def test_a_notebook_that_raises_or_grows_stays_as_it_was(put, sample, workplace):
-    bad, big = sample(), sample()
+def test_a_notebook_that_raises_stays_as_it_was(put, sample, workplace):
+    bad = sample()
     bad.cells[4].source = "stained = 1 / 0"
-    big.cells[4].source = "stained = 1\nprint('x' * 600_000)"
-    paths = [put("01_bad", bad), put("02_big", big)]
-    before = [path.read_bytes() for path in paths]
+    path = put("01_bad", bad)
+    before = path.read_bytes()
     said = []
-    assert render_notebooks(paths, tell=said.append) == paths
-    assert [path.read_bytes() for path in paths] == before
-    assert '01_bad: failed in cell 5 under "Count the stained cells": ZeroDivisionError' in said[0]
-    assert "above 500,000; largest outputs: cell 5" in said[1]
+    assert render_notebooks([path], tell=said.append) == [path]
+    assert path.read_bytes() == before
+    assert '[1/1] 01_bad: failed in cell 5 under "Count the stained cells": ZeroDivisionError' in said[0]
+
+
+def test_a_notebook_that_grows_too_large_stays_as_it_was(put, sample, monkeypatch):
+    def run(path, target, parameters, *, say):
+        big = sample()
+        big.cells[4].outputs = [nbformat.v4.new_output(**stream("stdout", "x" * 600_000))]
+        nbformat.write(big, target)
+
+    monkeypatch.setattr(render, "execute_notebook", run)
+    path = put()
+    before = path.read_bytes()
+    wrong = render_notebook(path)
+    assert 'above 500,000; largest outputs: cell 5 under "Count the stained cells" 600,' in wrong
+    assert path.read_bytes() == before
 
 
 def executed(*outputs):
