@@ -57,7 +57,7 @@ def _opening(notebook: Any) -> Iterator[str]:
         opening += cell.source + "\n"
     if len(re.findall(r"^\s*(?:[-*]|\d+\.)\s", opening, re.MULTILINE)) < 3:
         yield "before the first code, list the three things that the reader will learn"
-    for word in ("needs", "produces", "minutes", "research and teaching only"):
+    for word in ("needs", "produces", "minute", "research and teaching only"):
         if word not in opening.lower():
             yield f"before the first code, say {word!r}"
 

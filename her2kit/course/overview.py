@@ -55,12 +55,12 @@ def _notebook(folder: Path, reports: Path) -> "Entry":
     done = record["status"] == "done"
     return Entry(
         kind="notebook",
-        title=f"{name.split('_')[0]} {title_of(notebook)}" if notebook and title_of(notebook) else name,
+        title=(title_of(notebook) if notebook else "") or name,
         href=page.relative_to(reports).as_posix() if page.is_file() else None,
         key=_short(found[0][1]) if found and done else "",
         words=found[0][0].replace("_", " ") if found and done else _failure_words(failure),
         status="done" if done else "failed",
-        ran=f"{record['notebook']}, {record['seconds']:.0f} s",
+        ran=f"{name}, {record['seconds']:.0f} s",
         picture=_figure(notebook) if notebook else None,
     )
 

@@ -83,8 +83,9 @@ def test_each_run_and_slide_has_a_card_and_every_link_leads_somewhere(runs, scor
     assert index == workplace / "reports/index.html"
     text = re.sub(r"\s+", " ", re.sub(r"data:image[^\"']*", "PICTURE", index.read_text()))
     for words in (
-        "01 How many cells are stained?", "<span class=\"figure\">1,310</span>", "stained cells",
-        "02 How many cells are stained?", "cell 5: RuntimeError: out of stain",
+        "How many cells are stained?",
+        "01_sample, 3 s", "<span class=\"figure\">1,310</span>", "stained cells",
+        "02_bad, 3 s", "cell 5: RuntimeError: out of stain",
         "HER2 2+", "pending; 1,234 cells, H-score 151", "H&amp;E", "c.png is empty",
     ):  # fmt: skip
         assert words in text, words
