@@ -14,7 +14,7 @@ FIELD_UM = 256.0
 """Side of a field: 1,024 px at 0.25 um/px, some 300 to 500 tumour cells."""
 MAX_FIELDS = 6_000
 """More fields than this would make the report slow; they are made larger instead."""
-LEAST_CELLS = 20
+LEAST_CELLS = 50
 """Fields with fewer counted cells are not called hot or typical."""
 
 

@@ -49,12 +49,16 @@ def verdict(record: Mapping) -> Row:
     trace = record.get("trace") or []
     fired = [step for step in trace if step["fired"]]
     stops = [
-        {"name": _plain(g["name"]), "words": g["words"]} for g in _gates(record) if g["level"] == "block"
+        {"name": _plain(g["name"]), "words": _sentence(g["words"])}
+        for g in _gates(record)
+        if g["level"] == "block"
     ]
     if score is None and not stops:
-        stops = [{"name": "Not evaluable", "words": reason} for reason in record.get("reasons") or []]
+        stops = [
+            {"name": "Not evaluable", "words": _sentence(reason)} for reason in record.get("reasons") or []
+        ]
     if score is None and record.get("error"):
-        stops.append({"name": "Failed", "words": record["error"]})
+        stops.append({"name": "Failed", "words": _sentence(record["error"])})
     back = CLASS_COLOURS.get(score or "", "#8A8A8A")
     return {
         "score": score,
@@ -65,26 +69,27 @@ def verdict(record: Mapping) -> Row:
         "refused_head": f"Refused by: {', '.join(s['name'] for s in stops)}" if stops else "Refused",
         "stops": stops,
         "summary": " ".join(filter(None, (fired[-1]["words"], flip_words(trace)))) if score and fired else "",
-        "flags": [FLAGS.get(f, _plain(f)).capitalize() + "." for f in record.get("flags") or []],
+        "flags": [_sentence(FLAGS.get(f, _plain(f))) for f in record.get("flags") or []],
     }
 
 
 def flip_words(trace: Sequence[Mapping]) -> str:
-    """Return how many cells would have to change for another rule to fire, in one sentence."""
+    """Return how many cells would have to change for another rule to fire, a sentence for each side."""
     parts = []
     last = trace[-1] if trace else None
     if last and last["fired"] and last.get("threshold") and last["count"] >= last["threshold"]:
         down = last["count"] - last["threshold"] + 1
-        parts.append(f"{down:,} fewer such cells ({100 * down / last['n']:.1f} %) would lower the score")
+        share = 100 * down / last["n"]
+        parts.append(f"{down:,} fewer such cells ({share:.1f} % of all counted) would lower the score.")
     short = [
-        (t["threshold"] - t["count"], t["n"], t["rule"])
-        for t in trace
+        (t["threshold"] - t["count"], -place, t["n"], t["rule"])
+        for place, t in enumerate(trace)
         if t.get("threshold") and t.get("count") is not None and not t["fired"] and t["rule"] != "evaluable"
     ]
     if short:
-        up, n, rule = min(short)
-        parts.append(f"{up:,} more ({100 * up / n:.1f} %) would fire the rule '{rule}'")
-    return (" and ".join(parts).capitalize() + ".") if parts else ""
+        up, _, n, rule = min(short)
+        parts.append(f"{up:,} more cells ({100 * up / n:.1f} %) would fire the rule “{_plain_rule(rule)}”.")
+    return " ".join(parts)
 
 
 def bars(record: Mapping) -> list[Row]:
@@ -124,7 +129,7 @@ def trace_rows(record: Mapping) -> list[Row]:
         last = step["fired"] and step is record["trace"][-1] and record.get("score") is not None
         rows.append(
             {
-                "rule": step["rule"],
+                "rule": _plain_rule(step["rule"]),
                 "fired": step["fired"] and step["rule"] != "evaluable",
                 "mark": f"fired: {record['score']}" if last else "",
                 "count": "–" if count is None else f"{count:,}",
@@ -141,7 +146,12 @@ def gate_rows(record: Mapping) -> list[Row]:
     """Return the gates, those that block first, then the cautions."""
     order = {"block": 0, "caution": 1, "ok": 2}
     return [
-        {"name": _plain(g["name"]), "level": g["level"], "value": _value(g.get("value")), "words": g["words"]}
+        {
+            "name": _plain(g["name"]),
+            "level": g["level"],
+            "value": _value(g.get("value")),
+            "words": _sentence(g["words"]),
+        }
         for g in sorted(_gates(record), key=lambda g: order[g["level"]])
     ]
 
@@ -225,7 +235,7 @@ def provenance_rows(record: Mapping) -> tuple[list[tuple[str, str]], str, str]:
 
 def policy_notes(record: Mapping) -> list[str]:
     """Return what the policies do here, with the scores that other choices would give."""
-    notes = [note[:1].upper() + note[1:] + "." for note in record.get("policy_notes") or []]
+    notes = [_sentence(note) for note in record.get("policy_notes") or []]
     literal = record.get("score_floor_1")
     if literal is not None:
         same = "the same" if literal == record.get("score") else literal
@@ -265,7 +275,21 @@ def _number(value: float | None, digits: int) -> str:
 def _value(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 0.001 or value == 0 else f"{value:.4f}"
+
+
+def _plain_rule(rule: str) -> str:
+    return rule.replace(">=", "≥")
+
+
+def _sentence(words: str) -> str:
+    """Return words with a capital and a full stop."""
+    words = words.strip()
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "?", "!")) else ".")
 
 
 def _plain(word: str) -> str:

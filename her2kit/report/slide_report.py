@@ -68,6 +68,7 @@ def write_slide_report(
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_unbroken,
     )
     folder = files("her2kit.report") / "templates"
     context = _context(report, conform_cells(cells), pictures)
@@ -82,6 +83,11 @@ def write_slide_report(
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")
     return path
+
+
+def _unbroken(value: Any) -> Any:
+    """Keep a number and its percent sign on one line; leave our own markup alone."""
+    return value.replace(" %", "\u00a0%") if type(value) is str else value
 
 
 def _context(record: Mapping[str, Any], cells: pd.DataFrame, pictures: Pictures) -> dict[str, Any]:

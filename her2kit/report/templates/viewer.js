@@ -55,7 +55,7 @@
 
   // ---- view
   const view = { x: 0, y: 0, scale: 1 };
-  let width = 0, height = 0, ratio = 1, asked = false, hovered = -1;
+  let width = 0, height = 0, ratio = 1, asked = false, hovered = -1, printing = false;
   const fitScale = () => 0.96 * Math.min(width / packed.width, height / packed.height);
   const maxScale = () => (micron ? 24 / micron : 8); // 24 CSS px per um
   const fit = () => {
@@ -111,7 +111,7 @@
 
   function draw() {
     screen();
-    ctx.fillStyle = dark.matches ? "#1b1d21" : "#e9ebee";
+    ctx.fillStyle = printing ? "#ffffff" : dark.matches ? "#1b1d21" : "#e9ebee";
     ctx.fillRect(0, 0, width, height);
     ctx.imageSmoothingEnabled = true;
     ctx.imageSmoothingQuality = "high";
@@ -353,6 +353,8 @@
   };
   new ResizeObserver(resize).observe(stage);
   dark.addEventListener("change", ask);
+  addEventListener("beforeprint", () => { printing = true; hideTip(); draw(); });
+  addEventListener("afterprint", () => { printing = false; ask(); });
   if (!overview.complete) overview.addEventListener("load", ask);
   resize();
   root.dataset.ready = "yes";
