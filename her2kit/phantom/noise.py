@@ -13,6 +13,8 @@ jit = nb.njit(nogil=True, cache=True, fastmath=True)
 """Compile a kernel: without the interpreter's lock, kept on disk."""
 small = nb.njit(nogil=True, cache=True, fastmath=True, forceinline=True)
 """Compile a helper into whatever calls it."""
+F = np.float32
+"""Constants in kernels: a bare 0.5 would turn the arithmetic into float64."""
 
 
 @small

@@ -8,7 +8,7 @@ writer's.
 import cv2
 import numpy as np
 
-from her2kit.phantom.noise import jit, unit, value_noise
+from her2kit.phantom.noise import F, jit, unit, value_noise
 from her2kit.phantom.site import Site
 
 GREY = np.array([0.575, 0.577, 0.580], np.float32)
@@ -48,43 +48,74 @@ def margin_px(site: Site, mpp: float) -> int:
     return int(np.ceil(4 * site.blur_um / mpp)) + int(np.ceil(4 * site.sharpen_um / mpp)) + 4
 
 
-def expose(light: np.ndarray, site: Site, *, mpp: float, x0_px: int, y0_px: int, seed: int) -> np.ndarray:
-    """Return pixels, uint8 (h, w, 3), from blurred light: noise, sharpening, rounding.
+def sharpen(light: np.ndarray, site: Site, mpp: float) -> np.ndarray:
+    """Return ``light`` after the scanner's unsharp mask; beside dark edges it exceeds white.
 
-    ``x0_px`` and ``y0_px`` place the block on the slide: noise hangs on the place.
+    The mask works on the ratio of light to its blur, so that dark lines deepen but never reach black at once.
     """
-    levels = np.array([site.noise, site.drift], np.float32)
-    noisy = _add_noise(light, np.array(site.white, np.float32), levels, np.float32(mpp), x0_px, y0_px, seed)
-    if site.sharpen > 0:
-        soft = blur(noisy, site.sharpen_um / mpp)
-        noisy += np.float32(site.sharpen) * (noisy - soft)
-    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+    if site.sharpen == 0:
+        return light
+    return _unsharp(light, blur(light, site.sharpen_um / mpp), np.float32(site.sharpen))
 
 
 @jit
-def _add_noise(light, white, levels, mpp, x0, y0, seed):
-    """Return light with noise: the same in all channels for the larger part, more of it in tissue."""
+def _unsharp(light, soft, amount):
     out = np.empty_like(light)
-    sigma = levels[0] * np.float32(2.0)  # a sum of three uniforms has s.d. 0.5
-    drift = levels[1] * np.float32(2.3) / white[1]  # value noise has s.d. 0.43
     for row in range(light.shape[0]):
         for col in range(light.shape[1]):
+            for k in range(3):
+                ratio = light[row, col, k] / max(soft[row, col, k], F(1e-3))
+                if ratio > 1:
+                    out[row, col, k] = light[row, col, k] * (1 + amount * (ratio - 1))
+                else:
+                    out[row, col, k] = light[row, col, k] * ratio / (ratio + amount * (1 - ratio))
+    return out
+
+
+def expose(light: np.ndarray, site: Site, *, mpp: float, x0_px: int, y0_px: int, seed: int) -> np.ndarray:
+    """Return pixels, uint8 (h, w, 3), from sharpened light: drift, noise, rounding.
+
+    ``x0_px`` and ``y0_px`` place the block on the slide: noise hangs on the place. The noise went through the
+    same sharpening, so it is correlated.
+    """
+    white = np.array(site.white, np.float32)
+    noise = sharpen(
+        _noise(light.shape[0], light.shape[1], np.float32(site.noise), x0_px, y0_px, seed), site, mpp
+    )
+    _develop(light, noise, white, np.float32(site.drift), np.float32(mpp), x0_px, y0_px, seed)
+    return np.clip(np.rint(noise), 0, 255).astype(np.uint8)
+
+
+@jit
+def _noise(rows, cols, sigma, x0, y0, seed):
+    """Return white noise (rows, cols, 3) of s.d. ``sigma``, most of it the same in all channels."""
+    out = np.empty((rows, cols, 3), np.float32)
+    # A sum of three uniforms has s.d. 0.5.
+    shared_part, own_part = F(1.7) * sigma, F(1.0) * sigma
+    half = F(1.5)
+    for row in range(rows):
+        for col in range(cols):
             px, py = x0 + col, y0 + row
-            slow = np.float32(1) + drift * value_noise(px * mpp / 260, py * mpp / 260, seed + 16)
-            shared = (
-                unit(px, py, seed + 1) + unit(px, py, seed + 2) + unit(px, py, seed + 3) - np.float32(1.5)
-            )
-            tissue = np.float32(1.0) + np.float32(1.2) * min(
-                np.float32(1), 6 * (1 - light[row, col, 0] / white[0])
-            )
+            shared = unit(px, py, seed + 1) + unit(px, py, seed + 2) + unit(px, py, seed + 3) - half
             for k in range(3):
                 own = (
                     unit(px, py, seed + 4 + k)
                     + unit(px, py, seed + 8 + k)
                     + unit(px, py, seed + 12 + k)
-                    - np.float32(1.5)
+                    - half
                 )
-                out[row, col, k] = light[row, col, k] * slow + sigma * tissue * (
-                    np.float32(0.85) * shared + np.float32(0.5) * own
-                )
+                out[row, col, k] = shared_part * shared + own_part * own
     return out
+
+
+@jit
+def _develop(light, noise, white, drift, mpp, x0, y0, seed):
+    """Add light and its drift to the noise, in place; noise is stronger in tissue."""
+    gain = drift * F(2.3) / white[1]  # value noise has s.d. 0.43
+    for row in range(light.shape[0]):
+        for col in range(light.shape[1]):
+            px, py = F((x0 + col) * mpp), F((y0 + row) * mpp)
+            slow = F(1) + gain * value_noise(px / 260, py / 260, seed + 16)
+            tissue = F(1) + F(1.2) * min(F(1), max(F(0), 6 * (1 - light[row, col, 0] / white[0])))
+            for k in range(3):
+                noise[row, col, k] = light[row, col, k] * slow + noise[row, col, k] * tissue

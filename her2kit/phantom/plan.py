@@ -43,7 +43,7 @@ class Mix:
     immune: float = 0.03
     necrosis: float = 0.01
     fat: float = 0.05
-    vessels: float = 0.01
+    vessels: float = 0.006
 
     def __post_init__(self):
         """Check that shares are shares."""
@@ -89,9 +89,9 @@ class Plan:
     dab_gain: float = 1.0
     """Factor on all DAB, for overstained and faded slides; the planted optical densities include it."""
     hematoxylin_gain: float = 1.0
-    cell_spacing_um: float = 8.3
+    cell_spacing_um: float = 8.2
     """Least distance between the centres of tumour cells in solid growth, 5 to 25."""
-    nucleus_um2: float = 40.0
+    nucleus_um2: float = 48.0
     """Median area of a tumour nucleus, 12 to 200."""
     in_situ_fractions: Fractions = field(
         default_factory=lambda: {("complete", "intense"): 0.6, ("complete", "moderate"): 0.4}

@@ -26,8 +26,8 @@ READY: dict[str, dict] = {
             incomplete_weak=0.11,
             complete_weak=0.30,
             incomplete_moderate=0.04,
-            complete_moderate=0.22,
-            complete_intense=0.04,
+            complete_moderate=0.25,
+            complete_intense=0.01,
         )
     },
     "3+": {
@@ -162,5 +162,5 @@ def ready_case(name: str) -> dict:
     if case.pop("gastric", False):
         case |= {"guideline": "gastric-resection", "basolateral": True, "patterns": ("papillary", "glands")}
         case["normal_fractions"] = _mix(0.9, incomplete_faint=0.1)
-        case["mix"] = Mix(invasive=0.6, in_situ=0.0, normal=0.06, immune=0.04, necrosis=0.01, fat=0.0)
+        case["mix"] = Mix(invasive=0.8, in_situ=0.0, normal=0.03, immune=0.03, necrosis=0.01, fat=0.0)
     return case

@@ -18,7 +18,7 @@ from her2kit.phantom.epithelium import own, paint_epithelium, paint_lone, paint_
 from her2kit.phantom.ground import paint_grey, paint_ground
 from her2kit.phantom.layout import GRID_UM, Layout
 from her2kit.phantom.noise import jit
-from her2kit.phantom.optics import GREY, blur, expose, margin_px, to_light
+from her2kit.phantom.optics import GREY, blur, expose, margin_px, sharpen, to_light
 from her2kit.phantom.plan import Plan
 from her2kit.phantom.stain import CellStain
 
@@ -89,7 +89,7 @@ def paint_block(scene: Scene, x_px: int, y_px: int) -> Block:
     amounts, membrane = paint_amounts(scene, x0, y0, shape)
     spoil.spoil_amounts(plan, amounts, x0, y0, mpp)
     light = to_light(amounts, plan.site)
-    light = blur(light, plan.site.blur_um / plan.pixel_um)
+    light = sharpen(blur(light, plan.site.blur_um / plan.pixel_um), plan.site, plan.pixel_um)
     inner = (slice(margin, margin + height), slice(margin, margin + width))
     rows = _cells_in(scene, x_px, y_px, width, height)
     crest = _crest(scene, rows, light, x0, y0)

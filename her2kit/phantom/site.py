@@ -21,21 +21,21 @@ class Site:
     """Goes into the manifest's ``site``."""
     mpp: float = 0.25
     """Micrometres per pixel of the full level, 0.1 to 4."""
-    hematoxylin: tuple[float, float, float] = (0.66, 0.62, 0.40)
+    hematoxylin: tuple[float, float, float] = (0.67, 0.63, 0.38)
     """OD of red, green, blue per unit of stain; scaled to length 1."""
     dab: tuple[float, float, float] = (0.27, 0.53, 0.80)
     eosin: tuple[float, float, float] = (0.07, 0.99, 0.11)
-    white: tuple[float, float, float] = (233.0, 233.0, 240.0)
+    white: tuple[float, float, float] = (233.0, 233.0, 242.0)
     """Grey level of empty glass, bluish."""
     hematoxylin_gain: float = 1.0
     """How deep the counterstain is against the usual one."""
-    blur_um: float = 0.20
+    blur_um: float = 0.30
     """Standard deviation of the optical blur."""
-    sharpen: float = 0.8
+    sharpen: float = 1.6
     """Amount of the scanner's unsharp mask; its halo exceeds white beside dark edges."""
-    sharpen_um: float = 0.5
+    sharpen_um: float = 0.6
     """Standard deviation of the unsharp mask."""
-    noise: float = 1.0
+    noise: float = 0.55
     """Standard deviation of the pixel noise in grey levels on glass, before JPEG; tissue has more."""
     drift: float = 2.0
     """Standard deviation of the slow drift of the background, grey levels."""
@@ -82,22 +82,22 @@ SITES: dict[str, Site] = {
         dab=(0.30, 0.55, 0.78),
         white=(235.0, 231.0, 237.0),
         hematoxylin_gain=1.25,
-        blur_um=0.30,
-        sharpen=0.55,
-        sharpen_um=0.7,
-        noise=1.2,
+        blur_um=0.38,
+        sharpen=1.2,
+        sharpen_um=0.8,
+        noise=0.7,
         drift=3.0,
         quality=85,
     ),
     "cedar": Site(
         "cedar",
         hematoxylin=(0.64, 0.66, 0.39),
-        dab=(0.25, 0.52, 0.82),
+        dab=(0.30, 0.50, 0.81),
         white=(232.0, 235.0, 244.0),
         hematoxylin_gain=0.85,
-        blur_um=0.26,
-        sharpen=0.65,
-        noise=0.9,
+        blur_um=0.33,
+        sharpen=1.3,
+        noise=0.5,
         drift=1.4,
         quality=90,
     ),
@@ -108,10 +108,10 @@ SITES: dict[str, Site] = {
         dab=(0.28, 0.55, 0.79),
         white=(234.0, 233.0, 238.0),
         hematoxylin_gain=1.1,
-        blur_um=0.34,
-        sharpen=0.9,
-        sharpen_um=0.7,
-        noise=1.4,
+        blur_um=0.42,
+        sharpen=1.4,
+        sharpen_um=0.9,
+        noise=0.8,
         drift=4.4,
         quality=82,
     ),

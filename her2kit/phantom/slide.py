@@ -25,7 +25,7 @@ def build_scene(plan: Plan) -> Scene:
     seed = int(tissue.integers(1 << 30))
     cells = place_cells(plan, layout, seed=seed)
     planted = stain_cells(plan, layout, cells, stain)
-    body, nuclear = look.uniform(0.02, 0.05), look.uniform(0.13, 0.18)
+    body, nuclear = look.uniform(0.04, 0.065), look.uniform(0.095, 0.135)
     if plan.stain == "he":
         body, nuclear = 0.10, 0.55
     return Scene(plan, layout, cells, planted, seed, body, nuclear)

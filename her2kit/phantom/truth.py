@@ -1,8 +1,9 @@
 """Write what was planted: the cell table, the score by the phantom's own rule, the rasters.
 
-``dab_od`` is read from the picture before noise and JPEG: the 90th percentile, over the vertices of the
-outline, of the highest DAB across the membrane. ``completeness``, ``intensity`` and ``cell_class`` are what
-was planned for the cell, whatever its neighbours show.
+``dab_od`` is read from the picture after the site's optics, before noise and JPEG: the mean, over the stained
+angles (over all where nothing is stained), of the highest DAB across the membrane; ``dab_od_p90`` is the 90th
+percentile over all angles. ``completeness``, ``intensity`` and ``cell_class`` are what was planned for the
+cell, whatever its neighbours show.
 """
 
 import json
@@ -29,6 +30,7 @@ from her2kit.phantom.regions import (
 )
 from her2kit.phantom.render import Block, Scene
 from her2kit.phantom.rule import cell_class, planted_score
+from her2kit.phantom.stain import perimeter_share
 
 _FWHM = 2.3548
 
@@ -78,7 +80,7 @@ class Truth:
                 "area_um2": _areas(cells.profile[keep]),
                 "outline": list(outlines(cells.nucleus[keep], cells.radius[keep], mpp)),
                 "nucleus_outline": list(outlines(cells.nucleus[keep], cells.profile[keep], mpp)),
-                "dab_od": np.percentile(self.crest[keep], 90, axis=1) if len(keep) else [],
+                "dab_od": self._along(keep),
                 "completeness": stain.completeness[keep],
                 "width_um": np.where(stain.pair[keep] > 0, stain.sigma[keep] * _FWHM, np.nan),
                 "nuclear_dab_od": stain.nuclear[keep],
@@ -90,12 +92,20 @@ class Truth:
                 "grade_source": "reader",
                 "confidence": 1.0,
                 "completeness_word": [completeness for completeness, _ in words],
+                "dab_od_p90": np.percentile(self.crest[keep], 90, axis=1) if len(keep) else [],
+                "completeness_perimeter": perimeter_share(cells.radius[keep], stain.arcs[keep]),
                 "cytoplasm_dab_od": stain.cytoplasm[keep],
                 "positive": stain.positive[keep],
             }
         )
         table["membrane_ratio"] = table["dab_od"] / np.maximum(table["cytoplasm_dab_od"], 0.01)
         return conform_cells(table)
+
+    def _along(self, keep: np.ndarray) -> np.ndarray:
+        """Return the mean DAB along the stained part of each membrane."""
+        arcs = self.scene.stain.arcs[keep]
+        weight = np.where(arcs.any(axis=1, keepdims=True), arcs, 1)
+        return (self.crest[keep] * weight).sum(axis=1) / weight.sum(axis=1)
 
     def score(self, table: pd.DataFrame) -> dict:
         """Return the planted score and what the slide was made from."""
