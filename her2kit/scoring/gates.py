@@ -4,7 +4,7 @@ next.
 Before: resolution, tissue, black or blank, noise, focus, wrong stain, nuclear stain. After: too few cells,
 missing cells, control, nuclear pattern, cytoplasmic pattern. A gate that blocks names the one thing that is
 wrong: further checks that this thing makes meaningless are left out. Thresholds come from real pictures
-(seven HER2 cores of one laboratory, five Ki67 and five H&E pictures); what was measured on them stands beside
+(seven HER2 cores of one laboratory, six Ki67 and five H&E pictures); what was measured on them stands beside
 each.
 """
 
@@ -22,37 +22,38 @@ from her2kit.scoring.guideline import CONTROL, Guideline, Policies, guideline_of
 PLAUSIBLE_MPP = (0.05, 20.0)
 """Micrometres per pixel that a scanned slide can have: 100x oil to an overview."""
 CAUTION_MPP, COARSEST_MPP = 0.30, 0.60
-"""A 1+ membrane is .64 +- .10 um wide, a 2+ 1.00 (Scheel et al. 2018): from .30 on a 1+ membrane is under two
-pixels,
-beyond .60 under one, and 0 and 1+ cannot be told apart."""
+"""A 1+ membrane is .64 +- .10 um wide (Scheel et al. 2018, PMC5848460): from .30 on it is hardly two pixels,
+beyond
+.60 it is under one, and 0 and 1+ cannot be told apart."""
 DARK_LEVEL, DARK_SHARE = 50, 0.5
-"""Grey level and share of pixels from which a picture is black: no light, or fluorescence. Real fields: <
-.01."""
+"""Grey level and share of pixels from which a picture is black: no light, or fluorescence."""
 BLANK_LEVEL, BLANK_SHARE = 180, 0.98
 """Grey level and share of pixels from which an overview without tissue is blank glass."""
-NOISE = 2.5
-"""Sharpness above which there is noise, not tissue: white noise 3.9-4.4; fields of real slides up to 2.1."""
-BLURRED, SOFT = 0.25, 0.45
-"""Sharpness below which a field is out of focus, or soft. HER2 cores: fields .69 and more, .23-.32 when
-blurred by
-1 um, .5-.7 by .5 um. Soft but usable Ki67 pictures: .35-.47."""
+NOISE, SOME_NOISE = 12.0, 6.0
+"""Grey levels of noise that hide a faint membrane, and from which to say so. Scanned slides .4-1.5, an
+enlarged
+picture 4.7, pure noise 50."""
+BLURRED, SOFT = 0.22, 0.33
+"""Sharpness below which a field is out of focus, or soft. HER2 cores: fields .69 and more, .5-.7 when blurred
+by
+0.5 um, .23-.32 by 1 um, .15-.19 by 1.5 um. Scanners that do not sharpen (Ki67): fields .34 and more."""
 PINK, SOME_PINK = 0.15, 0.05
-"""Share of the stain that is pink. Five H&E pictures: .27 (pale), .68-1.0. HER2: at most .002, and .008 with
-a white
-point off by 3 grey levels; Ki67: at most .09 (purple-brown nuclei)."""
-BLOBS, LEAST_BROWN = 0.30, 0.005
-"""Share of the brown area in solid blobs of nuclear size, asked where enough tissue is brown. Five Ki67
+"""Share of the stain that is pink. Five H&E pictures: .26 (pale lilac), .61-1.0. HER2: below .002, with a
+white
+point off by 3 grey levels too. Ki67: at most .08 (purple-brown nuclei)."""
+BLOBS, LEAST_BROWN = 0.35, 0.005
+"""Share of the brown area in solid blobs of nuclear size, asked where enough tissue is brown. Six Ki67
 pictures:
-.49-.93; HER2 1+ to 3+: at most .12."""
+.49-.93; HER2 1+ to 3+: at most .12, and .27 when blurred by 1 um."""
 NUCLEAR, SOME_NUCLEAR = 0.30, 0.10
 """Share of stained cells that are darker inside the nucleus than along the membrane. With a detector that
-keeps brown
-nuclei: Ki67 .10-.43, HER2 at most .06; with the one for membrane markers: HER2 .00."""
+keeps
+brown nuclei: Ki67 .10-.43, HER2 at most .06; with the one for membrane markers: HER2 .00."""
 NUCLEAR_OD, STAINED_OD = 0.15, 0.10
 """DAB OD of a stained nucleus and of a stained membrane: unstained cores reach .06 and .10."""
 LEAST_RATIO = 2.2
-"""Median of membrane over cytoplasm in stained cells; cytoplasmic stain has 1.5-2.2. HER2 2+ and 3+:
-2.9-4.0."""
+"""Median of membrane over cytoplasm in stained cells: 1.7 with cytoplasmic stain, 2.9-4.0 in HER2 2+ and
+3+."""
 LEAST_STAINED = 30
 """Stained cells that the two patterns are judged on."""
 
@@ -119,15 +120,12 @@ def picture_gates(
     if dark > DARK_SHARE:
         words = "The picture is black: give a bright-field scan, not fluorescence or an empty channel."
         return [*gates, Gate("black", "block", dark, words)]
+    noise = _noise(float(np.median([signature.noise_level(s) for s in samples])))
+    gates.append(noise)
+    if noise.level == "block":
+        return gates
     sharp = np.array([signature.sharpness(s, mpp=mpp) for s in samples])
-    middle = float(np.median(sharp))
-    if middle > NOISE:
-        words = (
-            f"Fine detail has {middle:.1f} times the contrast of coarse detail, as noise has: give a "
-            f"scan of tissue."
-        )
-        return [*gates, Gate("noise", "block", middle, words)]
-    focus = _focus(middle, float(np.mean(sharp < BLURRED)))
+    focus = _focus(float(np.median(sharp)), float(np.mean(sharp < BLURRED)))
     stain = _stain(signature.pink_share(samples, white, mpp=mpp))
     gates += [focus, stain]
     if "block" in (focus.level, stain.level):
@@ -191,6 +189,19 @@ def _without_tissue(overview: np.ndarray | None) -> list[Gate]:
         "No tissue was found: check the slide's picture; very pale tissue may need a white point of its own."
     )
     return [Gate("no_tissue", "block", 0.0, words)]
+
+
+def _noise(level: float) -> Gate:
+    if level >= NOISE:
+        return Gate(
+            "noise", "block", level, f"Noise of {level:.0f} grey levels hides the stain: give a clean scan."
+        )
+    if level >= SOME_NOISE:
+        words = (
+            f"Noise of {level:.0f} grey levels: faint stain may be missed or made up. Scan again if you can."
+        )
+        return Gate("noise", "caution", level, words)
+    return Gate("noise", "ok", level, f"Noise of {level:.1f} grey levels.")
 
 
 def _focus(middle: float, blurred: float) -> Gate:

@@ -17,10 +17,13 @@ _TISSUE_OD_SUM = 0.15
 _COLOUR_UM = 1.0
 """Colours are read at about this many um per pixel: noise and JPEG's coarse colour average out."""
 _PINK_OD, _PINK_RATIO = 0.03, 1.15
-"""OD by which green exceeds both red and blue, and the ratio, from which a pixel is pink. Eosin's OD is
-nearly all
-green (.07, .99, .11: Ruifrok and Johnston 2001), hematoxylin's is red and green, DAB's blue. The .03 keeps a
-white point that is off by 6 grey levels from turning pale hematoxylin pink."""
+"""OD by which green exceeds both red and blue, and the ratio, from which a pixel may be pink. Eosin's OD is
+nearly
+all green (.07, .99, .11: Ruifrok and Johnston 2001). The .03 keeps a white point that is off by a few grey
+levels from turning pale hematoxylin pink."""
+_PINK_ANGLE = 0.03
+"""Sine of the angle to the plane of hematoxylin and DAB, on eosin's side (eosin: .65), from which it is pink:
+green also exceeds red and blue where hematoxylin and DAB lie over each other, but in their plane."""
 _BROWN_OD = 0.30
 """DAB OD of the stain whose form is looked at: the dark part, in membranes a thin line."""
 _SMOOTH_UM = 0.25
@@ -32,6 +35,9 @@ _NUCLEUS_UM2 = (12.0, 220.0)
 _SOLIDITY = 0.85
 """Area over that of the convex hull, from which a piece is a blob: nuclei are convex, crossings of membranes
 not."""
+_PLANE = np.cross(RUIFROK_JOHNSTON.dab, RUIFROK_JOHNSTON.hematoxylin)
+_TO_EOSIN = (_PLANE / np.linalg.norm(_PLANE)).astype(np.float32)
+"""Unit normal of the plane of hematoxylin and DAB, on eosin's side."""
 _FINE_UM, _COARSE_UM = (0.3, 0.6), (1.2, 2.4)
 """Gaussian bands whose contrast is compared: detail of the size of membranes, and of nuclei."""
 
@@ -54,7 +60,8 @@ def pink_share(samples: Sequence[np.ndarray], white: tuple[float, float, float],
         weight = od.sum(axis=2)
         weight[weight < _TISSUE_OD_SUM] = 0
         other = np.maximum(od[..., 0], od[..., 2])
-        is_pink = (od[..., 1] - other > _PINK_OD) & (od[..., 1] > _PINK_RATIO * other)
+        out_of_plane = (od @ _TO_EOSIN) > _PINK_ANGLE * np.linalg.norm(od, axis=2)
+        is_pink = (od[..., 1] - other > _PINK_OD) & (od[..., 1] > _PINK_RATIO * other) & out_of_plane
         pink += float(weight[is_pink].sum())
         total += float(weight.sum())
     return pink / total if total else 0.0
@@ -117,6 +124,26 @@ def sharpness(pixels: np.ndarray, *, mpp: float) -> float:
     fine = _smooth(log, _FINE_UM[0] / mpp) - _smooth(log, _FINE_UM[1] / mpp)
     coarse = _smooth(log, _COARSE_UM[0] / mpp) - _smooth(log, _COARSE_UM[1] / mpp)
     return float(fine.std() / max(float(coarse.std()), 1e-5))
+
+
+def noise_level(pixels: np.ndarray) -> float:
+    """Return the noise in grey levels, about the standard deviation of the grey value where nothing is drawn.
+
+    The median size of a second difference in both directions, which edges and gradients hardly touch.
+
+    Parameters
+    ----------
+    pixels
+        uint8 (h, w, 3), RGB.
+
+    References
+    ----------
+    Immerkaer J. Fast noise variance estimation. Comput Vis Image Underst 1996;64:300-302; with a median.
+    """
+    check_rgb(pixels)
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    step = cv2.filter2D(grey, -1, np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32))
+    return float(np.median(np.abs(step)) / (0.6745 * 6))
 
 
 def dark_share(pixels: np.ndarray, *, below: int) -> float:
