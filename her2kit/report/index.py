@@ -100,6 +100,7 @@ def _heading(entries: list[Entry]) -> str:
 
 def _card(entry: Entry) -> dict[str, Any]:
     return {
+        "kind": entry.kind,
         "title": entry.title,
         "href": quote(entry.href) if entry.href else None,
         "key": entry.key,

@@ -139,8 +139,10 @@ def _context(record: Mapping[str, Any], cells: pd.DataFrame, pictures: Pictures)
         "shown_words": _shown_words(shown, cells, fields, pictures),
         "legend": [{"name": c, "colour": CLASS_COLOURS[c]} for c in CLASSES]
         + [{"name": "not evaluable", "colour": NOT_EVALUABLE_COLOUR}],
-        "places": _places(fields, chosen),
-        "strips": [_strip(cells, line, near, pictures) for line, near in zip(lines, nearest, strict=True)]
+        "places": _places(fields, near),
+        "strips": [
+            _strip(cells, line, rows_near, pictures) for line, rows_near in zip(lines, nearest, strict=True)
+        ]
         if len(cells) and pictures.read and pictures.mpp
         else [],
         "crop_um": f"{CROP_UM:g}",
@@ -187,7 +189,7 @@ def _shown_words(shown: Shown, cells: pd.DataFrame, fields: Fields | None, pictu
     )
 
 
-def _places(fields: Fields | None, chosen: Mapping[int, str]) -> list[dict[str, str]]:
+def _places(fields: Fields | None, near: np.ndarray) -> list[dict[str, str]]:
     """Return the fields that are worth a look, as buttons."""
     if fields is None:
         return []
@@ -197,8 +199,8 @@ def _places(fields: Fields | None, chosen: Mapping[int, str]) -> list[dict[str, 
         found["the hot spot"] = hot
     if len(fields.table):
         found["most cells"] = int(fields.table["counted"].to_numpy().argmax())
-    if near := [f for f, why in chosen.items() if why == "nearest a cut-off"]:
-        found["most cells near a cut-off"] = near[0]
+    if len(near):
+        found["most cells near a cut-off"] = int(np.bincount(fields.field_of[near]).argmax())
     size = fields.size_px0
     return [
         {"name": name, "look": f"{(c + 0.5) * size:.0f},{(r + 0.5) * size:.0f},{size * 1.1:.0f}"}

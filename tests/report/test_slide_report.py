@@ -123,6 +123,14 @@ def test_a_refused_slide_shows_its_gate_and_picture_first(tmp_path):
     assert "H-score, membrane class" not in text
 
 
+def test_cells_that_a_gate_refuses_are_shown_but_called_no_score(cells, tmp_path):
+    block = {"name": "nuclear_pattern", "level": "block", "value": 0.9, "words": "the stain is nuclear"}
+    refused = record(cells, gates=[block]) | {"status": "not_evaluable", "score": None, "category": None}
+    text = words(Page(write_slide_report(tmp_path / "r.html", refused, cells, pictures()).read_text("utf-8")))
+    assert text.index("The stain is nuclear.") < text.index("they are no score") < text.index("Look at")
+    assert "fired: " not in text
+
+
 def test_a_slide_without_mpp_gets_its_report(tmp_path):
     refused = refused_record()
     refused["slide"]["mpp"] = None
@@ -190,4 +198,5 @@ def test_the_viewer_starts_in_a_browser(report, tmp_path):
     command = [browser, *flags.split(), f"--user-data-dir={tmp_path}", "--dump-dom", report.as_uri()]
     found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     assert 'data-ready="yes"' in found
+    assert "most cells near a cut-off" in found
     assert re.search(r'<canvas[^>]* width="\d{3,}"', found)

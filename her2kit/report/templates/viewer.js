@@ -336,7 +336,7 @@
     const set = () => { show.classes[Number(box.dataset.class)] = box.checked; ask(); };
     box.onchange = set; set();
   }
-  const visit = (x, y, span) => { lookAt(x, y, span); root.scrollIntoView({ block: "start", behavior: "smooth" }); };
+  const visit = (x, y, span) => { lookAt(x, y, span); hovered = cells ? cellAt(x, y) : -1; root.scrollIntoView({ block: "start", behavior: "smooth" }); };
   for (const button of document.querySelectorAll("[data-look]")) {
     const [x, y, span] = button.dataset.look.split(",").map(Number);
     button.onclick = () => (button.closest("#viewer") ? lookAt(x, y, span) : visit(x, y, span));
