@@ -1,0 +1,185 @@
+"""The manifest: a CSV with one slide a row. Reads and checks it; opens no slide.
+
+Only ``path`` is needed. Paths stand relative to the manifest's folder, so a cohort can be moved as a whole.
+Whether the files exist is not asked here: a slide that is missing fails alone, and the others are scored.
+"""
+
+import csv
+import io
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from her2kit.errors import ManifestError
+
+COLUMNS: dict[str, str] = {
+    "path": "the slide; the one column that is needed",
+    "dataset": "where it comes from",
+    "patient_id": "slides of one patient never stand on both sides of a split",
+    "slide_id": "names the results; default: the file's name without its ending",
+    "label": "the known answer: 0, 1+, 2+ or 3+ in HER2, anything in other data sets",
+    "split": "train, validation, test or a fold",
+    "site": "laboratory and scanner",
+    "mpp": "micrometres per pixel; default: what the file says",
+    "stain": "her2, he, pdl1, ...",
+    "pair_path": "the same tissue in another stain",
+    "mask_path": "a raster of regions",
+    "guideline": "a word of GUIDELINES",
+    "specimen": "resection, biopsy, ...",
+    "control_status": "a word of CONTROL",
+    "ish": "a word of ISH",
+    "tumour_path": "GeoJSON of the regions of invasive tumour",
+}
+"""Known columns, in order, and what they hold. Further columns are kept behind them."""
+GUIDELINES = ("breast-asco-cap-2018", "gastric-resection", "gastric-biopsy")
+CONTROL = ("valid", "failed", "unknown")
+ISH = ("amplified", "not_amplified", "group1", "group2", "group3", "group4", "group5", "unknown")
+"""The words of ``scoring``, repeated because a manifest knows no scoring; a test keeps them equal."""
+MPP_RANGE = (0.05, 5.0)
+"""Micrometres per pixel that a slide can be scored or read at."""
+
+_PATHS = ("path", "pair_path", "mask_path", "tumour_path")
+_WORDS = {"guideline": GUIDELINES, "control_status": CONTROL, "ish": ISH}
+
+
+def read_manifest(path: str | os.PathLike) -> pd.DataFrame:
+    """Read a manifest.
+
+    Parameters
+    ----------
+    path
+        A CSV in UTF-8 with commas and a header.
+
+    Returns
+    -------
+    DataFrame
+        One row a slide, in the file's order: `COLUMNS`, then further columns. Text as str, None where empty;
+        ``mpp`` as float64, nan where empty; paths joined to the manifest's folder; ``slide_id`` always filled
+        and unique.
+
+    Raises
+    ------
+    ManifestError
+        If the file cannot be read, lacks ``path``, or a row holds what is not allowed. The message names the
+        file, the line and what to do.
+    """
+    path = Path(path)
+    header, lines = _read_lines(path)
+    rows = [_checked(path, number, row) for number, row in lines]
+    if not rows:
+        raise ManifestError(f"{path} holds no slide; add a line for each, with at least its path")
+    seen: dict[str, int] = {}
+    for (number, _), row in zip(lines, rows, strict=True):
+        name = str(row["slide_id"])
+        if name in seen:
+            raise ManifestError(
+                f"{path}, line {number}: slide_id {name!r} stands in line {seen[name]} too; give each slide "
+                f"its "
+                "own in a column slide_id"
+            )
+        seen[name] = number
+    names = [*COLUMNS, *(h for h in header if h not in COLUMNS)]
+    columns = {n: [row.get(n) for row in rows] for n in names}
+    mpp = pd.Series(columns.pop("mpp"), dtype="float64")
+    table = pd.DataFrame({n: pd.Series(values, dtype=object) for n, values in columns.items()})
+    table["mpp"] = mpp
+    return table[names]
+
+
+def _read_lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Return the header, and (line in the file, row) of each line that holds something."""
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        _check_header(path, header)
+        lines = []
+        for fields in reader:
+            if not any(f.strip() for f in fields):
+                continue
+            if len(fields) > len(header):
+                raise ManifestError(
+                    f"{path}, line {reader.line_num}: {len(fields)} fields under {len(header)} column names; "
+                    f"put "
+                    "text that holds a comma in double quotes"
+                )
+            fields = [f.strip() for f in fields] + [""] * (len(header) - len(fields))
+            lines.append((reader.line_num, dict(zip(header, fields, strict=True))))
+    except csv.Error as error:
+        raise ManifestError(
+            f"{path}, line {reader.line_num}: {error}; close every double quote, and save as CSV (UTF-8)"
+        ) from error
+    return header, lines
+
+
+def _text(path: Path) -> str:
+    if path.is_dir():
+        raise ManifestError(f"{path} is a folder; name the CSV in it, such as {path / 'manifest.csv'}")
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise ManifestError(f"{path} does not exist; check the name of the manifest") from None
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read ({error.strerror}); check the file's rights") from error
+    if raw.startswith(b"PK"):
+        raise ManifestError(f"{path} is a spreadsheet or archive; save it as CSV (UTF-8)")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ManifestError(f"{path} is not in UTF-8; save it as CSV (UTF-8)") from None
+    if "\0" in text:
+        raise ManifestError(f"{path} is not text in UTF-8; save it as CSV (UTF-8)")
+    return text
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    if not any(header):
+        raise ManifestError(f"{path} is empty; its first line names the columns, with at least path")
+    twice = [name for name in header if name and header.count(name) > 1]
+    if twice:
+        raise ManifestError(f"{path}: the column {twice[0]} stands there twice; rename one")
+    if "path" in header:
+        return
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        raise ManifestError(f"{path} separates its columns by semicolons or tabs; save it with commas")
+    found = ", ".join(header[:8])
+    raise ManifestError(f"{path} has no column path (found: {found}); name the column of the slides path")
+
+
+def _checked(path: Path, number: int, row: Mapping[str, str]) -> dict[str, str | float | None]:
+    """Return a row with paths joined, numbers read and words checked."""
+    where = f"{path}, line {number}"
+    out: dict[str, str | float | None] = {name: value or None for name, value in row.items()}
+    if not row["path"]:
+        raise ManifestError(f"{where}: path is empty; name the slide or remove the line")
+    for name in _PATHS:
+        if row.get(name):
+            out[name] = str(path.parent / row[name])
+    for name, words in _WORDS.items():
+        if row.get(name) and row[name] not in words:
+            raise ManifestError(f"{where}: {name}={row[name]!r} is not known; use one of {', '.join(words)}")
+    out["mpp"] = _mpp(where, row.get("mpp", ""))
+    slide_id = row.get("slide_id") or Path(row["path"]).stem
+    if slide_id.startswith(".") or any(mark in slide_id for mark in "/\\\0"):
+        raise ManifestError(
+            f"{where}: slide_id={slide_id!r} cannot name a folder; use letters, digits, '-', '_' and '.'"
+        )
+    out["slide_id"] = slide_id
+    return out
+
+
+def _mpp(where: str, text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    low, high = MPP_RANGE
+    if not low <= value <= high:
+        raise ManifestError(
+            f"{where}: mpp={text!r} is not micrometres per pixel; use about 0.25 for 40x, 0.5 for 20x"
+        )
+    return value
