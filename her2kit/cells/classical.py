@@ -1,9 +1,9 @@
 """Nuclei by classical image processing: no weights, no training, a handful of settings in um and OD.
 
-A pixel is nucleus where the nuclear signal exceeds the mean of its darker-than-average surroundings by a
-share of the local contrast, and by a floor that is fitted once a slide. Touching nuclei are split at
-seeds, the peaks of the smoothed distance to the edge. It does not say what kind of cell a nucleus belongs
-to (`kind`), nor whether its membrane is stained (`membrane`).
+A pixel is nucleus where the nuclear signal exceeds the mean of the weaker half of its surroundings by a
+share of the local contrast, and by a floor. Touching nuclei are split at seeds, the peaks of the smoothed
+distance to the edge. It does not say what kind of cell a nucleus belongs to (`kind`), nor whether its
+membrane is stained (`membrane`).
 
 Everything is local: a cell depends only on what lies within `HALO_UM`, and is bitwise the same however
 the slide was cut into tiles. So all sums are integer, no threshold is fitted to a tile, ties break by
@@ -29,9 +29,10 @@ from her2kit.cells import growing, local_threshold
 from her2kit.cells.region_table import measure_regions
 from her2kit.stain.separation import StainMaps
 
-HALO_UM = 40.0
-"""How far from a nucleus's centre anything can change it, in um: growth of a rival 2 x 7, window 6, holes
-6, edge distance 4, smoothing 2 x 2.3, opening 1.5, suppression 2, ring 1.5."""
+HALO_UM = 48.0
+"""How far from a nucleus's centre anything can change it, in um: centre to seed 7, to its ring's end 8.5, from
+there to the seed of another region 7, suppression 2, edge distance 3.5, holes 6, opening 2, window 6, the two
+Gaussians 2.25 each; 46.5 in all."""
 
 COLUMNS = (
     "x_px",
@@ -57,40 +58,35 @@ class NucleusSettings:
     """Share of the distance between the local class means, 0..1, at which nucleus begins."""
     open_um: float
     """Radius of the opening that removes threads and specks."""
-    floor_share: float = 0.15
-    """The slide's least contrast as a share of its Otsu threshold of contrast."""
-    least_od: float = 0.015
-    """And at least this OD: nuclear hematoxylin has 5th percentile .04, glass noise .015."""
+    floor_od: float = 0.015
+    """Least OD of a nuclear pixel above the window's lower class. Nuclear hematoxylin has 5th percentile
+    .04, glass noise is .015 before smoothing; a floor fitted to the picture gave no better counts."""
     window_um: float = 12.0
     """Side of the window of the class means, about three cells."""
 
 
 SETTINGS = {
-    "membrane": NucleusSettings(dab_share=0.25, smooth_um=0.75, contrast_share=0.5, open_um=0.75),
+    "membrane": NucleusSettings(dab_share=0.25, smooth_um=0.75, contrast_share=0.45, open_um=1.0),
     "nuclear": NucleusSettings(dab_share=0.0, smooth_um=0.35, contrast_share=0.25, open_um=0.5),
 }
 """A membrane marker shows nuclei by hematoxylin alone, between brown membranes; DAB-stained nuclei of a
 nuclear marker are found by the red OD."""
 
 _LEVELS_PER_OD = 300.0  # resolution .003 OD, below the noise (.5 grey levels on glass) after smoothing
-_SOFTNESS_OD = (
-    0.7  # a nearly black nucleus (OD 1) counts as .41; unsaturated or hard-capped signals lost .05 F1
-)
+_SOFTNESS_OD = 0.7  # a nearly black nucleus (OD 1) counts as .41; a signal not compressed lost .05 F1
 _LOWEST_OD = {"membrane": -0.02, "nuclear": -0.05}  # DAB membranes are far negative: they count as background
 _HOLE_UM2, _HOLE_SIDE_UM = 15.0, 6.0  # vesicular nuclei are rings
-_EDGE_UM = 4.0  # cap of the distance to the edge
+_EDGE_UM = 3.5  # cap of the distance to the edge
 _SEED_SMOOTH_UM = 0.75
 _SEED_APART_UM = 2.0  # centres of neighbours are about 7.5 um apart
 _SEED_DEPTH_UM = 1.0  # least smoothed distance to the edge
 _REACH_UM = 7.0  # growth from a seed
 _AREA_UM2 = (12.0, 220.0)  # quartiles are about 30 and 60, 95th percentile 70-130
-_LEAST_FILL = (
-    0.78  # area over that of the ellipse with the same moments: 1 for an ellipse, .95 for a rectangle
-)
+_LEAST_FILL = 0.78  # area over that of the ellipse with the same moments: 1 for an ellipse, .95 for a box
 _OWN_STAIN_OD = 0.10  # nuclear DAB in unstained cells: 95th percentile .05
 _GREY_RATIO = 0.95  # OD_B / OD_R: hematoxylin about .6, red blood cells 1.02, dust and pigment more
-_FAINT = 1.5  # contrast against the ring, in floors
-_SURE = 4.0  # the same, where confidence is full
+_FAINT = 0.4  # of the slide's median contrast: cytoplasm, mucus, brush borders
+_NO_CONTRAST_OD = 0.06  # where a slide's sample shows no nuclei: the median of six HER2 cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +95,15 @@ class NucleusFit:
 
     marker: str
     """``membrane`` or ``nuclear``."""
-    floor_od: float
-    """Least contrast of a nucleus over its surroundings, OD."""
+    contrast_od: float
+    """Median contrast of the slide's nuclei against their ring, in compressed OD."""
     settings: NucleusSettings
 
     def __post_init__(self) -> None:
         if self.marker not in SETTINGS:
             raise ValueError(f"marker is {self.marker!r}; use 'membrane' or 'nuclear'")
-        if not 0 < self.floor_od < 3:
-            raise ValueError(f"floor_od is {self.floor_od}; pass an OD between 0 and 3")
+        if not 0 < self.contrast_od < 3:
+            raise ValueError(f"contrast_od is {self.contrast_od}; pass an OD between 0 and 3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +113,14 @@ class Nuclei:
     labels: np.ndarray
     """int32 (h, w), 0 background, i + 1 the pixels of row i of `table`."""
     table: pd.DataFrame
-    """One row a nucleus, in raster order of the seeds; `COLUMNS`, float64: x_px, y_px (centroid in picture
-    pixels, the centre of the first pixel at 0.5), area_um2, axis_ratio (minor over major, 0..1),
-    hematoxylin_od and dab_od (means inside), ring_dab_od (mean in the 1.5 um around, outside all nuclei; NaN
-    where there is no such pixel), confidence (0..1: contrast against the ring, times how well an ellipse
-    fits; no probability)."""
+    """One row a nucleus, in raster order of the seeds; `COLUMNS`, float64: x_px, y_px (centroid in
+    picture pixels, the centre of the first pixel at 0.5), area_um2, axis_ratio (minor over major, 0..1),
+    hematoxylin_od and dab_od (means inside), ring_dab_od (mean in the 1.5 um around, outside all nuclei;
+    NaN where there is no such pixel), confidence (0..1: contrast against the ring, times how well an
+    ellipse fits; no probability)."""
     rejected: pd.DataFrame
-    """Same columns and a `reason`: what has a nucleus's signal and size but is not counted. ``stained``: more
-    DAB than its ring (a DAB-stained nucleus or a membrane piece; many of them mean a nuclear stain),
+    """Same columns and a `reason`: what has a nucleus's signal and size but is not counted. ``stained``:
+    more DAB than its ring (a DAB-stained nucleus or a membrane piece; many of them mean a nuclear stain),
     ``grey``: neither blue nor brown (blood, dust, pigment, debris), ``faint``, ``ragged``."""
     mpp: float
     """Micrometres per pixel of `labels`."""
@@ -137,7 +133,7 @@ def fit_nuclei(
     marker: str = "membrane",
     settings: NucleusSettings | None = None,
 ) -> NucleusFit:
-    """Fit the least contrast of a nucleus on sample fields of a slide's tissue.
+    """Measure how strongly nuclei stand out on sample fields of a slide's tissue.
 
     Parameters
     ----------
@@ -153,7 +149,7 @@ def fit_nuclei(
     Returns
     -------
     NucleusFit
-        With the Otsu threshold of the fields' contrast times `floor_share`, at least `least_od`.
+        With the median contrast of the nuclei found in the fields, .06 where there are none.
 
     Raises
     ------
@@ -164,15 +160,14 @@ def fit_nuclei(
     if marker not in SETTINGS:
         raise ValueError(f"marker is {marker!r}; use 'membrane' or 'nuclear'")
     chosen = settings or SETTINGS[marker]
-    histogram = np.zeros(256, dtype=np.int64)
+    contrast = []
     for m in maps:
-        _, excess = _foreground(_levels(m, marker, chosen), mpp, chosen, 0.0)
-        histogram += np.bincount(np.clip(np.rint(excess), 0, 255).astype(np.uint8).ravel(), minlength=256)
-    from skimage.filters import threshold_otsu
-
-    otsu = threshold_otsu(hist=histogram) if np.count_nonzero(histogram) > 1 else 0
-    threshold = otsu / _LEVELS_PER_OD
-    return NucleusFit(marker, max(chosen.least_od, chosen.floor_share * threshold), chosen)
+        _, table = _regions(m, marker, chosen, mpp)
+        right = table["area_um2"].between(*_AREA_UM2) & (table["fill"] >= _LEAST_FILL)
+        contrast.append(table.loc[right, "contrast"].to_numpy())
+    found = np.concatenate(contrast) if contrast else np.empty(0)
+    median = float(np.median(found)) if len(found) else _NO_CONTRAST_OD
+    return NucleusFit(marker, max(median, chosen.floor_od), chosen)
 
 
 def find_nuclei(maps: StainMaps, fit: NucleusFit, *, mpp: float) -> Nuclei:
@@ -198,15 +193,11 @@ def find_nuclei(maps: StainMaps, fit: NucleusFit, *, mpp: float) -> Nuclei:
         If `mpp` is not in 0.05..2.
     """
     _check_mpp(mpp)
-    levels = _levels(maps, fit.marker, fit.settings)
-    mask, _ = _foreground(levels, mpp, fit.settings, fit.floor_od * _LEVELS_PER_OD)
-    mask = _clean(mask, mpp, fit.settings)
-    labels, seeds = _split(mask, mpp)
-    table = measure_regions(maps, levels, labels, seeds, mpp=mpp)
-    floors = table["contrast"] / (fit.floor_od * _LEVELS_PER_OD)
-    table["confidence"] = np.clip(floors / _SURE, 0, 1) * table["fill"]
+    labels, table = _regions(maps, fit.marker, fit.settings, mpp)
+    relative = table["contrast"] / fit.contrast_od
+    table["confidence"] = np.clip(relative, 0, 1) * table["fill"]
     sized = table["area_um2"].between(*_AREA_UM2).to_numpy()
-    reason = _reasons(table, floors, fit.marker)
+    reason = _reasons(table, relative, fit.marker)
     table = table[list(COLUMNS)]
     keep = sized & (reason == "")
     dropped = sized & (reason != "")
@@ -220,6 +211,18 @@ def find_nuclei(maps: StainMaps, fit: NucleusFit, *, mpp: float) -> Nuclei:
 def _check_mpp(mpp: float) -> None:
     if not 0.05 <= mpp <= 2:
         raise ValueError(f"mpp is {mpp}; nuclei need 0.05..2 um per pixel (0.25 is usual at 40x)")
+
+
+def _regions(
+    maps: StainMaps, marker: str, settings: NucleusSettings, mpp: float
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Label and measure all that may be a nucleus; contrast in OD."""
+    levels = _levels(maps, marker, settings)
+    mask = _clean(_foreground(levels, mpp, settings), mpp, settings)
+    labels, seeds = _split(mask, mpp)
+    table = measure_regions(maps, levels, labels, seeds, mpp=mpp)
+    table["contrast"] /= _LEVELS_PER_OD
+    return labels, table
 
 
 def _levels(maps: StainMaps, marker: str, settings: NucleusSettings) -> np.ndarray:
@@ -246,10 +249,8 @@ def _window_sum(plane: np.ndarray, radius: int) -> np.ndarray:
     return cv2.boxFilter(plane, cv2.CV_32S, (side, side), normalize=False, borderType=cv2.BORDER_REFLECT_101)
 
 
-def _foreground(
-    levels: np.ndarray, mpp: float, settings: NucleusSettings, floor: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Local two-class threshold: uint8 mask, and the excess over the lower class's mean in levels."""
+def _foreground(levels: np.ndarray, mpp: float, settings: NucleusSettings) -> np.ndarray:
+    """Local two-class threshold: uint8 mask."""
     smooth = _blur(levels, settings.smooth_um / mpp)
     radius = round(settings.window_um / 2 / mpp)
     n = (2 * radius + 1) ** 2
@@ -262,18 +263,15 @@ def _foreground(
         _window_sum(upper, radius),
         _window_sum(is_upper, radius),
         np.float32(settings.contrast_share),
-        np.float32(floor),
+        np.float32(settings.floor_od * _LEVELS_PER_OD),
     )
 
 
 def _clean(mask: np.ndarray, mpp: float, settings: NucleusSettings) -> np.ndarray:
     """Open by a disc and fill small holes."""
     opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(settings.open_um / mpp))
-    _, regions, boxes, _ = cv2.connectedComponentsWithStats(1 - opened, connectivity=4)
-    boxes[0] = 0  # OpenCV's label 0 is the mask itself here
-    return local_threshold.fill_holes(
-        opened, regions, boxes, int(_HOLE_UM2 / mpp**2), int(_HOLE_SIDE_UM / mpp)
-    )
+    n, regions = cv2.connectedComponents(1 - opened, connectivity=4, ltype=cv2.CV_32S)
+    return local_threshold.fill_holes(opened, regions, n, int(_HOLE_UM2 / mpp**2), int(_HOLE_SIDE_UM / mpp))
 
 
 def _disc(radius_px: float) -> np.ndarray:
@@ -290,17 +288,16 @@ def _split(mask: np.ndarray, mpp: float) -> tuple[np.ndarray, np.ndarray]:
     capped = np.minimum(np.rint(distance * np.float32(per_px)), 255).astype(np.uint8)
     score = np.where(mask > 0, _blur(capped, _SEED_SMOOTH_UM / mpp), 0).astype(np.int32)
     seeds = growing.local_maxima(score, round(_SEED_DEPTH_UM / mpp * per_px), _SEED_APART_UM / mpp)
-    one_each = np.arange(len(seeds) + 1, dtype=np.int64)
-    labels = growing.grow(mask, seeds, one_each, min(255, round(_REACH_UM / mpp * growing.STEP)))
+    labels = growing.grow(mask, seeds, min(255, max(8, round(_REACH_UM / mpp * growing.STEP))))
     return labels, seeds
 
 
-def _reasons(table: pd.DataFrame, floors: pd.Series, marker: str) -> np.ndarray:
+def _reasons(table: pd.DataFrame, relative: pd.Series, marker: str) -> np.ndarray:
     """Why a region is no nucleus to count: one word a row, empty where it is one."""
     reason = np.full(len(table), "", dtype=object)
     reason[table["fill"] < _LEAST_FILL] = "ragged"
     if marker == "membrane":
-        reason[floors < _FAINT] = "faint"
+        reason[relative < _FAINT] = "faint"
         more_inside = table["dab_od"] > table["ring_dab_od"].fillna(0.0)
         reason[more_inside & (table["blue_over_red"] > _GREY_RATIO)] = "grey"
         reason[more_inside & (table["dab_od"] > _OWN_STAIN_OD)] = "stained"

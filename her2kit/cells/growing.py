@@ -1,9 +1,9 @@
 """Compiled steps of the classical nucleus detector: local maxima and bounded growth.
 
 All of it is local and bitwise independent of where a picture was cut: integer costs, ties broken by
-position (the upper, then the left one wins). Nothing here knows a threshold or a micrometre. The growth is an
-image foresting transform with additive integer costs: each pixel goes to the region with the least path cost,
-as in a geodesic Voronoi diagram.
+position (the upper, then the left one wins). Nothing here knows a threshold or a micrometre. The growth
+is an image foresting transform with additive integer costs: each pixel goes to the region with the least
+path cost, as in a geodesic Voronoi diagram.
 
 References
 ----------
@@ -70,115 +70,80 @@ def local_maxima(score, lowest, radius):  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, nogil=True)
-def grow(allowed, sources, first, max_cost):  # pragma: no cover - compiled
-    """Give each allowed pixel to the region with the least path cost, ties to the lower region number.
+def grow(allowed, seeds, max_cost):  # pragma: no cover - compiled
+    """Give each allowed pixel to the seed with the least path cost, ties to the lower seed number.
 
-    The regions grow one after the other, so that memory stays near; a region does not pass a pixel that an
-    earlier one reaches at no more cost. That changes nothing: what lies behind would be the other's, too.
+    The seeds grow one after the other, so that memory stays near; a seed does not pass a pixel that an
+    earlier one reaches as cheaply. That changes nothing: what lies behind would be the other's, too.
 
     Parameters
     ----------
     allowed
         uint8 (h, w), where growth may go.
-    sources
-        int32 (n, 2), (y, x) where growth begins.
-    first
-        int64 (regions + 1,); region i begins at ``sources[first[i]:first[i + 1]]``.
+    seeds
+        int32 (n, 2), (y, x) in raster order.
     max_cost
-        1..255. Paths that reach this cost end there: a region reaches less than ``max_cost / STEP`` pixels.
+        8..255. Paths that reach this cost end there: a seed reaches less than ``max_cost / STEP`` pixels.
 
     Returns
     -------
     int32 (h, w)
-        0, or 1 + number of the region.
+        0, or 1 + number of the seed.
     """
     height, width = allowed.shape
-    labels = np.zeros((height, width), np.int32)
-    cost = np.full((height, width), max_cost, np.uint8)
-    head = np.full(max_cost, -1, np.int32)  # one stack of pixels a cost
+    stride = width + 2
+    labels = np.zeros((height + 2) * stride, np.int32)
+    cost = np.zeros((height + 2) * stride, np.uint8)  # 0 where growth may not go, so a border too
+    for y in range(height):
+        for x in range(width):
+            if allowed[y, x]:
+                cost[(y + 1) * stride + x + 1] = max_cost
+    steps = np.array([-stride, -1, 1, stride, -stride - 1, -stride + 1, stride - 1, stride + 1])
+    head = np.full(max_cost + DIAGONAL, -1, np.int32)  # one stack of pixels a cost
     room = 4096
     pixel = np.empty(room, np.int32)
     below = np.empty(room, np.int32)
-    for i in range(len(first) - 1):
-        for k in range(first[i], first[i + 1]):
-            cost[sources[k, 0], sources[k, 1]] = 0
-            labels[sources[k, 0], sources[k, 1]] = i + 1
-    for i in range(len(first) - 1):
+    for i in range(len(seeds)):
+        p = (seeds[i, 0] + 1) * stride + seeds[i, 1] + 1
+        cost[p] = 0
+        labels[p] = i + 1
+    for i in range(len(seeds)):
         label = i + 1
-        n = 0
-        for k in range(first[i], first[i + 1]):
-            if n + 8 >= room:
-                pixel, below, room = _double(pixel, below)
-            pixel[n] = sources[k, 0] * width + sources[k, 1]
-            below[n] = head[0]
-            head[0] = n
-            n += 1
-        for c in range(max_cost):
+        pixel[0] = (seeds[i, 0] + 1) * stride + seeds[i, 1] + 1
+        below[0] = -1
+        head[0] = 0
+        n = 1
+        for c in range(max_cost - STEP):
             while head[c] >= 0:
                 k = head[c]
                 head[c] = below[k]
-                y = pixel[k] // width
-                x = pixel[k] - y * width
-                if cost[y, x] != c or labels[y, x] != label:
+                p = pixel[k]
+                if cost[p] != c or labels[p] != label:
                     continue
-                if n + 8 >= room:
-                    pixel, below, room = _double(pixel, below)
-                for dy in range(-1, 2):
-                    yy = y + dy
-                    if yy < 0 or yy >= height:
+                if n + 8 > room:
+                    room *= 2
+                    pixel = _longer(pixel, room)
+                    below = _longer(below, room)
+                for direction in range(8):
+                    q = p + steps[direction]
+                    next_cost = c + STEP if direction < 4 else c + DIAGONAL
+                    known = cost[q]
+                    if next_cost > known or (next_cost == known and label >= labels[q]):
                         continue
-                    for dx in range(-1, 2):
-                        xx = x + dx
-                        if xx < 0 or xx >= width or allowed[yy, xx] == 0:
-                            continue
-                        next_cost = c + (STEP if dy == 0 or dx == 0 else DIAGONAL)
-                        known = cost[yy, xx]
-                        if next_cost < known or (next_cost == known and label < labels[yy, xx]):
-                            cost[yy, xx] = next_cost
-                            labels[yy, xx] = label
-                            pixel[n] = yy * width + xx
-                            below[n] = head[next_cost]
-                            head[next_cost] = n
-                            n += 1
-    return labels
+                    if next_cost >= max_cost:
+                        continue
+                    cost[q] = next_cost
+                    labels[q] = label
+                    pixel[n] = q
+                    below[n] = head[next_cost]
+                    head[next_cost] = n
+                    n += 1
+        head[:] = -1
+    return labels.reshape((height + 2, stride))[1:-1, 1:-1].copy()
 
 
 @numba.njit(cache=True, nogil=True)
-def _double(pixel, below):  # pragma: no cover - compiled
-    room = 2 * len(pixel)
-    more_pixel = np.empty(room, np.int32)
-    more_pixel[: len(pixel)] = pixel
-    more_below = np.empty(room, np.int32)
-    more_below[: len(below)] = below
-    return more_pixel, more_below, room
-
-
-@numba.njit(cache=True, nogil=True)
-def outer_edges(labels, n):  # pragma: no cover - compiled
-    """Return the labelled pixels with an unlabelled 4-neighbour by region, as `grow` takes them."""
-    height, width = labels.shape
-    first = np.zeros(n + 1, np.int64)
-    sources = np.empty((0, 2), np.int32)
-    place = np.zeros(n + 1, np.int64)
-    for turn in range(2):  # count, then write
-        for y in range(height):
-            for x in range(width):
-                label = labels[y, x]
-                if label == 0 or not (
-                    (y > 0 and labels[y - 1, x] == 0)
-                    or (x > 0 and labels[y, x - 1] == 0)
-                    or (y + 1 < height and labels[y + 1, x] == 0)
-                    or (x + 1 < width and labels[y, x + 1] == 0)
-                ):
-                    continue
-                if turn == 0:
-                    first[label] += 1
-                else:
-                    sources[place[label - 1], 0] = y
-                    sources[place[label - 1], 1] = x
-                    place[label - 1] += 1
-        if turn == 0:
-            first = np.cumsum(first)
-            place = first.copy()
-            sources = np.empty((first[-1], 2), np.int32)
-    return sources, first
+def _longer(array, room):  # pragma: no cover - compiled
+    longer = np.empty(room, array.dtype)
+    longer[: len(array)] = array
+    return longer

@@ -5,7 +5,8 @@ and which threshold is up to `classical`.
 
 References
 ----------
-Ridler TW, Calvard S. Picture thresholding using an iterative selection method. IEEE Trans SMC 1978;8:630-632.
+Ridler TW, Calvard S. Picture thresholding using an iterative selection method. IEEE Trans SMC
+1978;8:630-632.
 """
 
 import numba
@@ -57,36 +58,50 @@ def above_local_threshold(
     """
     height, width = levels.shape
     mask = np.zeros((height, width), np.uint8)
-    excess = np.zeros((height, width), np.float32)
     for y in range(height):
         for x in range(width):
             k = upper_n[y, x]
             low = np.float32(all_sum[y, x] - upper_sum[y, x]) / np.float32(max(n - k, 1))
             high = np.float32(upper_sum[y, x]) / np.float32(max(k, 1))
             over = np.float32(levels[y, x]) - low
-            excess[y, x] = over
             if over > least and over > share * (high - low):
                 mask[y, x] = 1
-    return mask, excess
+    return mask
 
 
 @numba.njit(cache=True, nogil=True)
-def fill_holes(mask, regions, boxes, max_pixels, max_side):  # pragma: no cover - compiled
+def fill_holes(mask, regions, n, max_pixels, max_side):  # pragma: no cover - compiled
     """Return a copy of a 0/1 mask with small holes filled.
 
-    `regions` labels the zero pixels, `boxes` is int32 (n, 5) as OpenCV gives it (left, top, width,
-    height, pixels) of the labels. Holes with more pixels, with a longer side or at the picture's border
-    stay.
+    `regions` numbers the connected zero pixels from 1 to n - 1, as OpenCV does. Holes with more pixels,
+    with a longer side or at the picture's border stay.
     """
     height, width = mask.shape
-    fill = np.zeros(len(boxes), np.uint8)
-    for i in range(len(boxes)):
-        left, top, w, h, pixels = boxes[i]
-        inside = left > 0 and top > 0 and left + w < width and top + h < height
-        fill[i] = inside and pixels <= max_pixels and w <= max_side and h <= max_side
+    pixels = np.zeros(n, np.int64)
+    box = np.empty((n, 4), np.int32)  # top, bottom, left, right
+    box[:, 0] = height
+    box[:, 1] = -1
+    box[:, 2] = width
+    box[:, 3] = -1
+    for y in range(height):
+        for x in range(width):
+            i = regions[y, x]
+            if i > 0:
+                pixels[i] += 1
+                if pixels[i] <= max_pixels + 1:  # a larger one stays anyhow
+                    box[i, 0] = min(box[i, 0], y)
+                    box[i, 1] = max(box[i, 1], y)
+                    box[i, 2] = min(box[i, 2], x)
+                    box[i, 3] = max(box[i, 3], x)
+    fill = np.zeros(n, np.uint8)
+    for i in range(1, n):
+        top, bottom, left, right = box[i]
+        inside = top > 0 and left > 0 and bottom < height - 1 and right < width - 1
+        narrow = bottom - top < max_side and right - left < max_side
+        fill[i] = inside and narrow and pixels[i] <= max_pixels
     filled = mask.copy()
     for y in range(height):
         for x in range(width):
-            if mask[y, x] == 0 and fill[regions[y, x]]:
+            if fill[regions[y, x]]:
                 filled[y, x] = 1
     return filled

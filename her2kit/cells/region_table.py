@@ -8,12 +8,11 @@ import numba
 import numpy as np
 import pandas as pd
 
-from her2kit.cells import growing
 from her2kit.stain.separation import StainMaps
 
 RING_UM = 1.5
-"""Width of the ring. Neighbouring centres are about 7.5 um apart, so this is about the gap between nuclei of
-3.3 um radius and a bit of membrane."""
+"""Width of the ring. Neighbouring centres are about 7.5 um apart, so this is about the gap between nuclei
+of 3.3 um radius and a bit of membrane."""
 
 
 def measure_regions(
@@ -24,7 +23,7 @@ def measure_regions(
     *,
     mpp: float,
 ) -> pd.DataFrame:
-    """Measure every region, and the ring of 1.5 um around it outside all regions.
+    """Measure every region, and the ring of 1.5 um around it as far as it is free.
 
     Parameters
     ----------
@@ -57,12 +56,9 @@ def measure_regions(
     root = np.sqrt((xx - yy) ** 2 / 4 + xy * xy)
     middle = (xx + yy) / 2
     fill = np.minimum(pixels / (4 * np.pi * np.sqrt(np.maximum(xx * yy - xy * xy, 1e-9))), 1.0)
-    sources, first = growing.outer_edges(labels, n)
-    free = (labels == 0).astype(np.uint8)
-    ring = growing.grow(free, sources, first, min(255, round(RING_UM / mpp * growing.STEP) + 1))
-    ring[labels > 0] = 0
-    inside = _plane_sums(labels, n, maps.hematoxylin, maps.dab, maps.red, maps.blue, levels)
-    around = _plane_sums(ring, n, maps.hematoxylin, maps.dab, maps.red, maps.blue, levels)
+    planes = (maps.hematoxylin, maps.dab, maps.red, maps.blue, levels)
+    inside = _plane_sums(labels, n, *planes)
+    around = _ring_sums(labels, n, max(1, round(RING_UM / mpp)), *planes)
     ring_pixels = np.where(around[:, 5] > 0, around[:, 5], np.nan)
     contrast = np.nan_to_num(inside[:, 4] / pixels - around[:, 4] / ring_pixels)
     # Centroids in steps of 1/256 px, so that adding a tile's origin stays exact.
@@ -115,4 +111,35 @@ def _plane_sums(labels, n, a, b, c, d, e):  # pragma: no cover - compiled
                 sums[i, 3] += d[y, x]
                 sums[i, 4] += e[y, x]
                 sums[i, 5] += 1
+    return sums
+
+
+@numba.njit(cache=True, nogil=True)
+def _ring_sums(labels, n, reach, a, b, c, d, e):  # pragma: no cover - compiled
+    """Return float64 (n, 6): sums of five planes along short rays, and the pixels on them.
+
+    From each edge pixel of a region a ray goes out along its row or column for `reach` pixels, or until
+    it meets a region. A pixel on two rays counts twice.
+    """
+    height, width = labels.shape
+    sums = np.zeros((n, 6), np.float64)
+    for y in range(height):
+        for x in range(width):
+            i = labels[y, x] - 1
+            if i < 0:
+                continue
+            for dy, dx in ((-1, 0), (0, -1), (0, 1), (1, 0)):
+                yy = y + dy
+                xx = x + dx
+                for _ in range(reach):
+                    if yy < 0 or xx < 0 or yy >= height or xx >= width or labels[yy, xx] > 0:
+                        break
+                    sums[i, 0] += a[yy, xx]
+                    sums[i, 1] += b[yy, xx]
+                    sums[i, 2] += c[yy, xx]
+                    sums[i, 3] += d[yy, xx]
+                    sums[i, 4] += e[yy, xx]
+                    sums[i, 5] += 1
+                    yy += dy
+                    xx += dx
     return sums

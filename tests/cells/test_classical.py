@@ -133,7 +133,7 @@ CUT_FIELD, _ = paint(np.random.default_rng(9), 190.0, dab_ring=0.4, vesicular=Tr
 )
 def test_nuclei_do_not_depend_on_the_cut(top, left, less_height, less_width, marker):
     maps = maps_of(CUT_FIELD)
-    fit = NucleusFit(marker, 0.02, SETTINGS[marker])
+    fit = NucleusFit(marker, 0.05, SETTINGS[marker])
     whole = find_nuclei(maps, fit, mpp=MPP)
     bottom, right = CUT_FIELD.shape[0] - less_height, CUT_FIELD.shape[1] - less_width
     part = find_nuclei(maps.crop(slice(top, bottom), slice(left, right)), fit, mpp=MPP)
@@ -163,5 +163,5 @@ def test_wrong_values_are_named():
         fit_nuclei([maps], mpp=40)
     with pytest.raises(ValueError, match="mpp is 0"):
         find_nuclei(maps, fit_nuclei([maps], mpp=MPP), mpp=0)
-    with pytest.raises(ValueError, match="floor_od is 0"):
+    with pytest.raises(ValueError, match="contrast_od is 0"):
         NucleusFit("membrane", 0.0, SETTINGS["membrane"])
