@@ -20,6 +20,7 @@ help:
 	@sed -n 's/^# \{0,1\}//; 1,/^$$/p' Makefile
 
 setup: $(STAMP)
+	@echo "$(VENV) is ready"
 
 $(STAMP): pyproject.toml constraints.txt
 	@if [ ! -x $(BIN)/python ]; then \
@@ -28,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "Making $(VENV) with $$($(PYTHON) --version)"; \
 	  $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
 	fi
-	@echo "Installing pinned versions into $(VENV): about 2.5 GB and a few minutes, once"
+	@echo "Installing pinned versions into $(VENV): about 3 GB and a few minutes, once"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,course,dev]' \
 	  || { echo "The installation stopped: see above. Once the cause is gone, the same command goes on." >&2; exit 1; }
 	@# ultralytics asks for opencv-python, grad-cam for the headless build; both write cv2/, and the headless one must be last.

@@ -135,11 +135,16 @@ def doctor() -> None:
 
 
 def _run(runs: list[Any], workers: int | None, resume: bool) -> list[Any]:
+    from her2kit.course.processes import cores
     from her2kit.course.progress import Progress
-    from her2kit.course.runner import cores, run_notebooks
+    from her2kit.course.runner import run_notebooks
 
     workers = max(1, cores() // 2) if workers is None else workers
-    return run_notebooks(runs, workers=min(workers, len(runs)), resume=resume, progress=Progress())
+    try:
+        return run_notebooks(runs, workers=min(workers, len(runs)), resume=resume, progress=Progress())
+    except KeyboardInterrupt:
+        typer.echo("her2kit: stopped; what is done is kept, and --resume goes on from there", err=True)
+        raise typer.Exit(130) from None
 
 
 def _need_course() -> None:

@@ -8,6 +8,7 @@ raised: then it shows where.
 
 import json
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,8 @@ def main() -> None:
     def tell(**words: Any) -> None:
         print(MARK + json.dumps(words), flush=True)
 
+    # So the parent stops this process; leaving by SystemExit ends the kernel and removes what is half made.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     failure = execute_notebook(
         Path(job["source"]), Path(job["target"]), job["parameters"], say=lambda n: tell(cells=n)

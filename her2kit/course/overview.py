@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from her2kit.course.notebooks import read_notebook, tagged, title_of
+from her2kit.course.processes import cores
+from her2kit.course.records import RECORD, read_record, read_results
 from her2kit.course.regression import flatten
-from her2kit.course.runner import RECORD, cores, read_record, read_results
 from her2kit.errors import Her2Error
 
 if TYPE_CHECKING:

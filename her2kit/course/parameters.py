@@ -66,6 +66,8 @@ class Parameter:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
             value = text
+        if not isinstance(value, str | int | float | list | dict | None):
+            value = text  # YAML knows dates, a notebook's parameters do not
         if (
             str in self.kinds
             and not isinstance(value, str)

@@ -4,8 +4,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from her2kit.course.records import read_record, read_results
 from her2kit.course.regression import flatten, run_folders
-from her2kit.course.runner import read_record, read_results
 from her2kit.exchange.whole import whole_file
 
 TABLE = "runs.csv"

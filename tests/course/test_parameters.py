@@ -59,6 +59,7 @@ def test_a_cell_that_is_no_list_of_literals_is_named(source, words):
         ("name: str | None = None", "region.geojson", "region.geojson"),
         ("cuts = [1]", "[0.5, 1]", [0.5, 1]),
         ("any = None", "{a: 1}", {"a": 1}),
+        ("any = None", "2026-11-21", "2026-11-21"),
     ],
 )
 def test_text_from_the_command_line_takes_the_parameters_type(line, text, value):

@@ -1,14 +1,20 @@
 """Notebooks run headless in processes of their own; a failure is named and stops nothing else."""
 
 import io
+import json
+import os
 import re
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
 from her2kit.course.plan import plan_runs
+from her2kit.course.processes import cores
 from her2kit.course.progress import Progress
-from her2kit.course.runner import cores, finished, run_notebooks
+from her2kit.course.runner import finished, run_notebooks
 from her2kit.course.summary import write_summary
 
 THREADS = """import os, sys
@@ -110,3 +116,37 @@ def test_a_folder_that_is_not_a_run_is_never_emptied(put, workplace):
 def test_no_workers_is_an_error(put, workplace):
     with pytest.raises(ValueError, match="workers is 0; use 1 or more"):
         run_notebooks(plan_runs([put()], out=workplace / "runs"), workers=0)
+
+
+def test_an_interruption_ends_the_kernel_and_is_not_a_failure(put, sample, workplace):
+    slow = sample()
+    slow.cells[4].source = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(300)"
+    put("01_slow", slow)
+    call = "from her2kit.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", call, "run", "1", "--out", "out"], stderr=subprocess.PIPE, text=True
+    )
+    pid = workplace / "notebooks/pid"
+    wait_until(lambda: pid.is_file() and pid.read_text())
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert said == "her2kit: stopped; what is done is kept, and --resume goes on from there\n"
+    assert [p.name for p in (workplace / "out/01_slow").iterdir()] == ["run.json"]
+    assert json.loads((workplace / "out/01_slow/run.json").read_text())["status"] == "running"
+    wait_until(lambda: not alive(int(pid.read_text())))
+
+
+def wait_until(true):
+    deadline = time.monotonic() + 120
+    while not true():
+        assert time.monotonic() < deadline, "it did not come about in 120 s"
+        time.sleep(0.1)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
