@@ -15,7 +15,7 @@ import pandas as pd
 
 from her2kit.errors import PlanError
 from her2kit.phantom.degrade import check_degradations
-from her2kit.phantom.plan import PATTERNS, STAINS, Plan
+from her2kit.phantom.plan import PATTERNS, STAINS, Fractions, Mix, Plan
 from her2kit.phantom.ready import COHORT, ready_case
 from her2kit.phantom.site import SITES, Site
 from her2kit.phantom.slide import make_slide
@@ -76,6 +76,8 @@ def plan_cohort(
         if "patterns" not in case:
             pick = rng.choice(len(PATTERNS) - 1, 2, replace=False)
             case["patterns"] = tuple(PATTERNS[i] for i in pick)
+        case.setdefault("mix", _mix(rng))
+        case.setdefault("in_situ_fractions", _in_situ(rng))
         # Every third patient has two slides.
         patient = index - (index + 2) // 4 if index else 0
         plans.append(
@@ -174,6 +176,29 @@ def readings(rows: Sequence[dict], *, seed: int) -> pd.DataFrame:
                 {"reader": reader, "skill": skill, "slide_id": row["slide_id"], "score": _SCORES[index]}
             )
     return pd.DataFrame(out, columns=["reader", "skill", "slide_id", "score"])
+
+
+def _mix(rng: np.random.Generator) -> Mix:
+    """Return a breast-like mixture of tissue; a third of the slides has no carcinoma in situ."""
+    return Mix(
+        invasive=float(rng.uniform(0.45, 0.72)),
+        in_situ=float(max(0, rng.uniform(-0.025, 0.05))),
+        normal=float(rng.uniform(0, 0.05)),
+        immune=float(rng.uniform(0.01, 0.06)),
+        necrosis=float(max(0, rng.uniform(-0.01, 0.02))),
+        fat=float(rng.uniform(0, 0.12)),
+    )
+
+
+def _in_situ(rng: np.random.Generator) -> Fractions:
+    """Return the stain of carcinoma in situ, which need not be that of the invasive part."""
+    strong = float(rng.uniform(0, 0.7))
+    return {
+        ("complete", "intense"): strong,
+        ("complete", "moderate"): 0.6 * (1 - strong),
+        ("incomplete", "weak"): 0.2 * (1 - strong),
+        ("none", "none"): 0.2 * (1 - strong),
+    }
 
 
 def _row(plan: Plan, score: dict, with_he: bool, index: int) -> dict:

@@ -139,8 +139,8 @@ def _stroma(depth_map, loose_map, x, y, depth, soft, seed):
     # Refractile edges: dark on one side, brighter than white on the other, where the tissue is loose.
     glint = F(0.6) + F(0.3) * loose + F(0.7) * value_noise(x / 25, y / 25, seed + 105)
     glint = min(max(glint, F(0.0)), F(1.4))
-    edge = step(lines, F(0.55), F(0.9)) * F(0.055) - step(split, F(0.3), F(0.6)) * F(0.030)
-    edge -= gap * (1 - step(lines, F(0.1), F(0.45))) * F(0.028) * (1 + grain)
+    edge = step(lines, F(0.55), F(0.9)) * F(0.065) - step(split, F(0.3), F(0.6)) * F(0.042)
+    edge -= gap * (1 - step(lines, F(0.1), F(0.45))) * F(0.040) * (1 + grain)
     return h, F(0.06) * h, glint * edge
 
 

@@ -15,9 +15,9 @@ GREY = np.array([0.575, 0.577, 0.580], np.float32)
 """OD of what is grey: red blood cells, dust, ink."""
 
 
-def to_light(amounts: np.ndarray, site: Site) -> np.ndarray:
+def to_light(amounts: np.ndarray, site: Site, *, stain: str) -> np.ndarray:
     """Return light, float32 (h, w, 3) in grey levels, for amounts (4, h, w) of H, DAB, eosin, grey."""
-    vectors = np.vstack([site.vectors(), GREY])
+    vectors = np.vstack([site.vectors(stain), GREY])
     return _beer_lambert(amounts, vectors, np.array(site.white, np.float32))
 
 
@@ -79,9 +79,9 @@ def expose(light: np.ndarray, site: Site, *, mpp: float, x0_px: int, y0_px: int,
     same sharpening, so it is correlated.
     """
     white = np.array(site.white, np.float32)
-    noise = sharpen(
-        _noise(light.shape[0], light.shape[1], np.float32(site.noise), x0_px, y0_px, seed), site, mpp
-    )
+    noise = _noise(light.shape[0], light.shape[1], np.float32(site.noise), x0_px, y0_px, seed)
+    if site.sharpen > 0:
+        noise += np.float32(site.sharpen) * (noise - blur(noise, site.sharpen_um / mpp))
     _develop(light, noise, white, np.float32(site.drift), np.float32(mpp), x0_px, y0_px, seed)
     return np.clip(np.rint(noise), 0, 255).astype(np.uint8)
 

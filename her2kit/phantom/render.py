@@ -81,19 +81,18 @@ def render(scene: Scene, *, workers: int, sink: Callable[[Block], None]) -> Iter
 def paint_block(scene: Scene, x_px: int, y_px: int) -> Block:
     """Paint the block whose upper left corner is (x_px, y_px)."""
     plan = scene.plan
-    mpp = np.float32(plan.pixel_um)
     width, height = (min(BLOCK_PX, plan.size_px[0] - x_px), min(BLOCK_PX, plan.size_px[1] - y_px))
     margin = margin_px(plan.site, plan.pixel_um) + spoil.margin_px(plan)
     shape = (height + 2 * margin, width + 2 * margin)
     x0, y0 = (x_px - margin) * plan.pixel_um, (y_px - margin) * plan.pixel_um
     amounts, membrane = paint_amounts(scene, x0, y0, shape)
-    spoil.spoil_amounts(plan, amounts, x0, y0, mpp)
-    light = to_light(amounts, plan.site)
+    spoil.spoil_amounts(plan, amounts, x0, y0)
+    light = to_light(amounts, plan.site, stain=plan.stain)
     light = sharpen(blur(light, plan.site.blur_um / plan.pixel_um), plan.site, plan.pixel_um)
     inner = (slice(margin, margin + height), slice(margin, margin + width))
     rows = _cells_in(scene, x_px, y_px, width, height)
     crest = _crest(scene, rows, light, x0, y0)
-    light = spoil.spoil_light(plan, light, x0, y0, mpp)
+    light = spoil.spoil_light(plan, light, x0, y0)
     pixels = expose(
         light, plan.site, mpp=plan.pixel_um, x0_px=x_px - margin, y0_px=y_px - margin, seed=scene.seed
     )

@@ -24,7 +24,9 @@ class Site:
     hematoxylin: tuple[float, float, float] = (0.67, 0.63, 0.38)
     """OD of red, green, blue per unit of stain; scaled to length 1."""
     dab: tuple[float, float, float] = (0.27, 0.53, 0.80)
-    eosin: tuple[float, float, float] = (0.07, 0.99, 0.11)
+    eosin: tuple[float, float, float] = (0.16, 0.88, 0.45)
+    hematoxylin_he: tuple[float, float, float] = (0.65, 0.70, 0.29)
+    """Of the H&E laboratory: more purple than the counterstain of IHC."""
     white: tuple[float, float, float] = (233.0, 233.0, 242.0)
     """Grey level of empty glass, bluish."""
     hematoxylin_gain: float = 1.0
@@ -67,9 +69,10 @@ class Site:
                 f"site {self.name}: white={self.white}; give three grey levels between 100 and 255"
             )
 
-    def vectors(self) -> np.ndarray:
-        """Return unit OD vectors as rows, float32 (3, 3): hematoxylin, DAB, eosin."""
-        rows = np.array([self.hematoxylin, self.dab, self.eosin], np.float64)
+    def vectors(self, stain: str = "her2") -> np.ndarray:
+        """Return unit OD vectors as rows, float32 (3, 3): hematoxylin (of H&E, if so), DAB, eosin."""
+        first = self.hematoxylin_he if stain == "he" else self.hematoxylin
+        rows = np.array([first, self.dab, self.eosin], np.float64)
         return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 

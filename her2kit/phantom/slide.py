@@ -27,7 +27,7 @@ def build_scene(plan: Plan) -> Scene:
     planted = stain_cells(plan, layout, cells, stain)
     body, nuclear = look.uniform(0.04, 0.065), look.uniform(0.095, 0.135)
     if plan.stain == "he":
-        body, nuclear = 0.10, 0.55
+        body, nuclear = 0.09, 0.40
     return Scene(plan, layout, cells, planted, seed, body, nuclear)
 
 

@@ -19,6 +19,7 @@ from her2kit.exchange.parquet import write_table
 from her2kit.exchange.whole import whole_file
 from her2kit.phantom import layout as lay
 from her2kit.phantom.cells import EPITHELIAL, FIBROBLAST, LYMPHOCYTE, MACROPHAGE
+from her2kit.phantom.degrade import spoiled_at
 from her2kit.phantom.plan import PAIRS
 from her2kit.phantom.regions import (
     major_axis,
@@ -69,6 +70,7 @@ class Truth:
         x, y = (cells.nucleus / mpp).astype(np.float64).T
         inside = (x >= 0) & (y >= 0) & (x < plan.size_px[0]) & (y < plan.size_px[1])
         keep = np.flatnonzero(inside)
+        why = spoiled_at(plan, *cells.nucleus[keep].T)
         words = [PAIRS[i] for i in stain.pair[keep]]
         table = pd.DataFrame(
             {
@@ -88,7 +90,8 @@ class Truth:
                 "cell_class": [cell_class(*pair, guideline=plan.guideline) for pair in words],
                 "cell_type": _cell_types(cells.what[keep], cells.kind[keep]),
                 "compartment": _compartments(cells.what[keep], cells.kind[keep]),
-                "evaluable": True,
+                "evaluable": [word is None for word in why],
+                "reason": why,
                 "grade_source": "reader",
                 "confidence": 1.0,
                 "completeness_word": [completeness for completeness, _ in words],
