@@ -20,7 +20,6 @@ help:
 	@sed -n 's/^# \{0,1\}//; 1,/^$$/p' Makefile
 
 setup: $(STAMP)
-	@echo "$(VENV) is ready"
 
 $(STAMP): pyproject.toml constraints.txt
 	@if [ ! -x $(BIN)/python ]; then \
