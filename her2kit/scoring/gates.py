@@ -92,6 +92,7 @@ def picture_gates(
     white: tuple[float, float, float],
     tissue_area_mm2: float,
     overview: np.ndarray | None = None,
+    white_warning: str | None = None,
 ) -> list[Gate]:
     """Check whether the pictures of a slide can be a HER2 stain that is worth measuring.
 
@@ -107,6 +108,8 @@ def picture_gates(
         Area of the tissue that was found.
     overview
         The whole slide, small, uint8 (h, w, 3): tells black from blank where no tissue was found.
+    white_warning
+        What is doubtful about the white point (``WhitePoint.warning``), or None.
 
     Returns
     -------
@@ -116,6 +119,8 @@ def picture_gates(
     if not len(samples) or tissue_area_mm2 <= 0:
         return _without_tissue(overview)
     gates = [Gate("tissue", "ok", float(tissue_area_mm2), f"{tissue_area_mm2:.2f} mm2 of tissue.")]
+    if white_warning:
+        gates.append(Gate("white_point", "caution", None, f"The white point is doubtful: {white_warning}."))
     dark = float(np.median([signature.dark_share(s, below=DARK_LEVEL) for s in samples]))
     if dark > DARK_SHARE:
         words = "The picture is black: give a bright-field scan, not fluorescence or an empty channel."

@@ -277,14 +277,16 @@ def _missing_words(case: Case, bounds: tuple[str, str]) -> str:
 
 def _reasons(case: Case, control: str, gates: Sequence[Gate], bounds: tuple[str, str] | None) -> list[str]:
     """Return why the slide is not evaluable, in words; empty where it is."""
-    reasons = [f"{g.name}: {g.words}" for g in blocking(gates)]
     blocked = {g.name for g in blocking(gates)}
+    reasons = [f"{g.name}: {g.words}" for g in blocking(gates)]
     if control == "failed" and "control" not in blocked:
         reasons.append("the control tissue failed: stain the case again")
-    if case.counts.n < case.min_cells and "cells" not in blocked:
+    if blocked:  # cells were not looked for, or the gates have counted them
+        return reasons
+    if case.counts.n < case.min_cells:
         reasons.append(
             f"{case.counts.n} evaluable tumour cells, {case.min_cells} are needed: score a larger area"
         )
-    if bounds is not None and bounds[0] != bounds[1] and "missing_cells" not in blocked:
+    if bounds is not None and bounds[0] != bounds[1]:
         reasons.append(_missing_words(case, bounds))
     return reasons

@@ -172,10 +172,8 @@ def decide(counts: Counts, rules: tuple[Rule, ...], policies: "Policies") -> Ver
     for rule in rules:
         count, threshold = rule.count(counts), rule.threshold(counts.n, policies)
         fired = count >= threshold
-        end = f"reached, so the score is {rule.score}" if fired else f"not reached, {threshold - count} short"
-        words = f"{count:,} of {counts.n:,} cells have {rule.what}. {_sentence(rule.why)}; here that is "
         trace.append(
-            entry(rule.name, count, counts.n, threshold, fired, f"{words}{threshold:,} cells: {end}.")
+            entry(rule.name, count, counts.n, threshold, fired, _words(rule, count, counts, threshold))
         )
         if fired:
             return Verdict(rule.score, None, rule.flag, trace)
@@ -194,8 +192,17 @@ def entry(
     return {"rule": rule, "count": count, "n": n, "threshold": threshold, "fired": fired, "words": words}
 
 
-def _sentence(words: str) -> str:
-    return words[0].upper() + words[1:]
+def _words(rule: Rule, count: int, counts: Counts, threshold: int) -> str:
+    """Return what a learner reads of one rule: what was counted, the guideline's line, what came of it."""
+    short = threshold - count
+    end = f"not reached, {short:,} short" if short > 0 else f"reached, so the score is {rule.score}"
+    unknown = ""
+    if rule.flag == "unusual_pattern" and counts.im is None:
+        unknown = " How many are incomplete is unknown here, as the cells have a class alone."
+    return (
+        f"{count:,} of {counts.n:,} cells have {rule.what}.{unknown} {rule.why[0].upper()}{rule.why[1:]}. "
+        f"Here it takes {threshold:,} cells: {end}."
+    )
 
 
 def _zero_kind(counts: Counts, policies: "Policies") -> tuple[str, list[dict[str, Any]]]:

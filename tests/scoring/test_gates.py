@@ -85,6 +85,12 @@ def test_hematoxylin_under_dab_is_not_pink():
     assert signature.pink_share([mixed], WHITE, mpp=0.25) < 0.01
 
 
+def test_a_doubtful_white_point_is_said():
+    first = gates_of(draw(), white_warning="s1: no glass to measure white on")[1]
+    assert (first.name, first.level) == ("white_point", "caution")
+    assert "s1: no glass" in first.words
+
+
 def test_no_tissue_is_told_from_black_and_blank():
     def gates(overview):
         return picture_gates([], mpp=0.25, white=WHITE, tissue_area_mm2=0.0, overview=overview)
@@ -259,7 +265,8 @@ def test_real_panels_are_refused(real, tmp_path, name):
 
 def test_real_her2_cores_pass(real):
     """Also the unstained ones, which are not H&E, and the strong one, which is no nuclear stain."""
-    cores = [(p, 0.25) for p in sorted(real.glob("her2_tma/*.jpg"))]
-    cores += [(p, None) for p in sorted(real.glob("her2_wsi/*.tif"))]
-    assert len(cores) == 10
+    cores = [(p, None) for p in sorted(real.glob("her2_wsi/*.tif"))]  # pyramids of three of the seven
+    others = ("0_a6d0d6a6*", "1_154ae963*", "2_726fa489*", "2_da5928b4*")
+    cores += [(p, 0.25) for name in others for p in real.glob(f"her2_tma/{name}")]
+    assert len(cores) == 7
     assert {p.name: blocked_by(real_gates(p, mpp)) for p, mpp in cores} == {p.name: [] for p, _ in cores}

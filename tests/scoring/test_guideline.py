@@ -108,7 +108,7 @@ def test_h_score_does_not_determine_the_score():
     assert (first.score, second.score) == ("3+", "1+")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(kind_counts, st.sampled_from(sorted(GUIDELINES)))
 def test_ish_changes_the_category_never_the_score(kinds, guideline):
     cells = make_cells(**kinds)
@@ -209,6 +209,9 @@ def test_control_and_gates_refuse():
     refused = slide_score(cells, BREAST, gates=gates)
     assert refused.reasons == ["wrong_stain: this looks like H&E"]
     assert refused.trace[0]["fired"] is False
+    assert (
+        slide_score(make_cells(), BREAST, gates=gates[1:]).reasons == refused.reasons
+    )  # cells not looked for
     assert slide_score(cells, BREAST, gates=gates[:1]).status == "scored"
 
 
@@ -277,6 +280,8 @@ def test_cells_by_a_reader_or_network_have_a_class_alone():
     score = slide_score(cells, BREAST)
     assert (score.score, score.cw, score.im, score.h_score_intensity) == ("2+", 20, None, None)
     assert score.flags == ["im_unknown"]
+    low = slide_score(cells.assign(cell_class=["0"] * 100), BREAST)
+    assert any("How many are incomplete is unknown here" in e["words"] for e in low.trace)
     corrected = make_cells(im=5, faint=20, zero=75)
     corrected.loc[corrected.index[:4], ["cell_class", "grade_source"]] = ["3+", "reader"]
     score = slide_score(corrected, BREAST)
