@@ -1,7 +1,7 @@
 """What a benchmark measured, held against its bound: printed as a table, written as JSON.
 
-A bound is a word that a reader understands and the code evaluates: ``<= 0.3``, ``>= 12``, ``is true``, or None
-for a figure that is only printed.
+A bound is what a reader understands and the code evaluates: ``<= 0.3``, ``>= 12``, ``is true``, or None for a
+figure that is only printed.
 """
 
 import json

@@ -18,7 +18,7 @@ from her2kit import __version__
 INSTALL = "pip install -c constraints.txt "
 CORE = (
     "numpy", "scipy", "pandas", "pyarrow", "scikit-image", "numba", "tifffile", "imagecodecs", "shapely",
-    "matplotlib", "bokeh", "typer",
+    "matplotlib", "typer",
 )  # fmt: skip
 TRAIN = (
     "timm",

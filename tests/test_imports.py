@@ -53,7 +53,7 @@ OPENS_BESIDE = ("cli", "doctor", "course")
 """Those that show all there is; notebooks get their phantoms through ``course.data``."""
 HEAVY = {
     "torch", "torchvision", "ultralytics", "timm", "staintools", "dask", "distributed", "matplotlib",
-    "seaborn", "bokeh", "lightning", "segmentation_models_pytorch", "onnxruntime", "papermill",
+    "seaborn", "lightning", "segmentation_models_pytorch", "onnxruntime", "papermill",
     "nbconvert", "IPython",
 }  # fmt: skip
 """Loaded in the function that needs them, never at the top of a module."""

@@ -1,0 +1,167 @@
+"""All cells of a slide: fitted once, found tile by tile in threads, each cell kept by exactly one tile.
+
+The detector, the membrane measurement and the classes are modules of their own; this one only carries the
+tiles through them. The result does not depend on the tiling, nor on the number of threads.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from her2kit.cells import classical, membrane
+from her2kit.cells.classical import NucleusFit, find_nuclei, fit_nuclei
+from her2kit.cells.kind import cell_types
+from her2kit.cells.membrane import measure_membranes
+from her2kit.cells.table import conform_cells, empty_cells
+from her2kit.slides.sample import sample_fields
+from her2kit.slides.slide import Slide, Tile
+from her2kit.slides.tiles import TileGrid, owned, tile_grid
+from her2kit.slides.tissue import Tissue
+from her2kit.slides.white_point import WhitePoint
+from her2kit.stain.separation import StainVectors, fit_stain_vectors, separate
+
+HALO_UM = classical.HALO_UM + membrane.HALO_UM
+"""What a tile must see beyond its box: the neighbours of its cells, found with all that decides on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellFit:
+    """All that is fitted once a slide before its cells are found."""
+
+    mpp: float
+    """Micrometres per pixel at which the cells are measured."""
+    white: WhitePoint
+    vectors: StainVectors
+    nuclei: NucleusFit
+
+
+def fit_cells(slide: Slide, tissue: Tissue, white: WhitePoint, *, mpp: float) -> CellFit:
+    """Fit stain vectors and nucleus thresholds on an evenly spread sample of the tissue."""
+    fields = [tile.pixels for tile in sample_fields(slide, tissue, mpp=mpp)]
+    pixels = np.concatenate([f[::4, ::4].reshape(-1, 3) for f in fields])
+    vectors = fit_stain_vectors(pixels, white.rgb)
+    maps = [separate(f, white.rgb, vectors) for f in fields]
+    return CellFit(mpp, white, vectors, fit_nuclei(maps, mpp=mpp))
+
+
+def cells_of_tile(tile: Tile, fit: CellFit, slide: Slide) -> pd.DataFrame:
+    """Return the measured, not yet graded cells of a tile, halo included, in level-0 pixels."""
+    maps = separate(tile.pixels, fit.white.rgb, fit.vectors)
+    nuclei = find_nuclei(maps, fit.nuclei, mpp=fit.mpp)
+    scale = slide.scale_at(fit.mpp)
+    slide_box_px = (
+        -tile.x_px0 / scale,
+        -tile.y_px0 / scale,
+        (slide.width_px0 - tile.x_px0) / scale,
+        (slide.height_px0 - tile.y_px0) / scale,
+    )
+    measured = measure_membranes(maps, nuclei, mpp=fit.mpp, slide_box_px=slide_box_px)
+    table = nuclei.table
+    origin = np.array([tile.x_px0, tile.y_px0], dtype=np.float64)
+
+    def to_px0(outlines: pd.Series) -> list[np.ndarray]:
+        return [(origin + o * scale).astype(np.float32) for o in outlines]
+
+    return pd.DataFrame(
+        {
+            "x_px0": tile.x_px0 + table["x_px"] * scale,
+            "y_px0": tile.y_px0 + table["y_px"] * scale,
+            "area_um2": table["area_um2"],
+            "axis_ratio": table["axis_ratio"],
+            "nuclear_dab_od": table["dab_od"],
+            "confidence": table["confidence"],
+            "hematoxylin_od": table["hematoxylin_od"],
+            **{name: measured[name] for name in measured if name not in ("outline", "nucleus_outline")},
+            "outline": to_px0(measured["outline"]),
+            "nucleus_outline": to_px0(measured["nucleus_outline"]),
+        }
+    )
+
+
+def find_cells(
+    slide: Slide,
+    tissue: Tissue,
+    fit: CellFit,
+    *,
+    tile_px: int = 2048,
+    threads: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Return the cell table of a slide, without classes (``cells.grade`` gives them).
+
+    Parameters
+    ----------
+    tile_px
+        Side of a tile in pixels at ``fit.mpp``, without halo. Changes speed and memory, never the cells.
+    threads
+        Tiles worked on at a time.
+    progress
+        Called with (tiles done, tiles in all) after each tile.
+
+    Returns
+    -------
+    The cell table in reading order (``y_px0``, then ``x_px0``); ``cell_id`` counts in that order.
+    """
+    grid = tile_grid(slide, tissue, tile_px=tile_px, halo_um=HALO_UM, mpp=fit.mpp)
+    rows = list(grid.table.itertuples(index=False))
+
+    def work(row) -> pd.DataFrame:
+        cells = cells_of_tile(read_tissue(slide, tissue, grid, row), fit, slide)
+        x, y = cells["x_px0"].to_numpy(), cells["y_px0"].to_numpy()
+        return cells[owned(x, y, grid, row) & tissue.contains(x, y)].assign(tile_id=row.tile_id)
+
+    parts = []
+    for done, cells in enumerate(_in_threads(work, rows, threads), start=1):
+        if len(cells):
+            parts.append(cells)
+        if progress:
+            progress(done, len(rows))
+    if not parts:
+        return empty_cells()
+    cells = pd.concat(parts, ignore_index=True).sort_values(["y_px0", "x_px0"], ignore_index=True)
+    xy_um = cells[["x_px0", "y_px0"]].to_numpy() * fit.mpp / slide.scale_at(fit.mpp)
+    cells["cell_type"] = cell_types(cells, xy_um)
+    ids = [f"c{i:07d}" for i in range(1, len(cells) + 1)]
+    return conform_cells(cells.assign(cell_id=ids, slide_id=slide.slide_id))
+
+
+def read_tissue(slide: Slide, tissue: Tissue, grid: TileGrid, row: Any) -> Tile:
+    """Read the part of a tile that holds tissue, with its halo, not beyond the slide's border.
+
+    The border is the same for every tiling, so the cells beside it are too.
+    """
+    r, c = grid.place(row)
+    edges = []
+    for axis, (index, size_px0) in enumerate(((r, slide.height_px0), (c, slide.width_px0))):
+        other = slice(*_mask_range((c, r)[axis], grid, tissue))
+        own = slice(*_mask_range(index, grid, tissue))
+        part = tissue.mask[own, other] if axis == 0 else tissue.mask[other, own]
+        hit = np.flatnonzero(part.any(axis=1 - axis)) + own.start
+        first, last = hit[0] * tissue.scale / grid.scale, (hit[-1] + 1) * tissue.scale / grid.scale
+        low = max(index * grid.tile_px, math.floor(first)) - grid.halo_px
+        high = min((index + 1) * grid.tile_px, math.ceil(last)) + grid.halo_px
+        edges.append((max(low, 0), min(high, math.ceil(size_px0 / grid.scale - 1e-9))))
+    (top, bottom), (left, right) = edges
+    return slide.read(left * grid.scale, top * grid.scale, right - left, bottom - top, mpp=grid.mpp)
+
+
+def _mask_range(index: int, grid: TileGrid, tissue: Tissue) -> tuple[int, int]:
+    """Return the first and last+1 pixel of the tissue mask that a row or column of tiles touches."""
+    first, last = (place * grid.size_px0 / tissue.scale for place in (index, index + 1))
+    return math.floor(first), math.ceil(last)
+
+
+def _in_threads(work: Callable, items: list, threads: int) -> Iterator:
+    """Yield ``work(item)`` in order, with at most ``2 * threads`` results held at a time."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = iter(items)
+        running = [pool.submit(work, item) for item in itertools.islice(waiting, 2 * threads)]
+        while running:
+            yield running.pop(0).result()
+            running.extend(pool.submit(work, item) for item in itertools.islice(waiting, 1))

@@ -1,0 +1,113 @@
+"""The command line: ``her2kit ...``. Thin: reads arguments, calls the room that does the work, prints.
+
+Results go to stdout, messages to stderr. Exit status: 0 all done (a refused slide is done), 1 something
+failed and is listed while the rest is done, 2 the call itself is wrong.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from her2kit.course import commands as course_commands
+from her2kit.errors import Her2Error
+
+app = typer.Typer(
+    help="From a HER2 slide to a score with its reasons. Research and teaching only, never for diagnosis.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _wrong_call(message: str) -> NoReturn:
+    typer.echo(f"her2kit: {message}", err=True)
+    raise typer.Exit(2)
+
+
+@app.command()
+def score(
+    slides: Annotated[
+        list[Path] | None, typer.Argument(help="Slides or pictures.", show_default=False)
+    ] = None,
+    manifest: Annotated[Path | None, typer.Option(help="CSV with a column path, one slide a row.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results, one folder a slide.")] = Path(
+        "reports/scores"
+    ),
+    mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel; 0.25 is usual at 40x.")] = None,
+    guideline: Annotated[
+        str | None, typer.Option(help="breast-asco-cap-2018 (default), gastric-resection or gastric-biopsy.")
+    ] = None,
+    tumour: Annotated[
+        str | None,
+        typer.Option(help="none (default), or a GeoJSON of the regions that hold invasive tumour."),
+    ] = None,
+    ish: Annotated[
+        str | None, typer.Option(help="amplified, not_amplified, group1 to group5, unknown.")
+    ] = None,
+    control: Annotated[str | None, typer.Option(help="Control tissue: valid, failed or unknown.")] = None,
+    detector: Annotated[str, typer.Option(help="auto or classical.")] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(help="Tiles worked on at a time; default: one a core.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Skip slides that are whole, with the same settings.")] = False,
+) -> None:
+    """Score slides: score.json, cells.parquet, cells.geojson and report.html for each, cohort.csv for all."""
+    from her2kit.cohort import jobs_of, score_cohort
+
+    if not slides and manifest is None:
+        _wrong_call("no slide given; name slides or pass --manifest FILE.csv")
+    given = {
+        "mpp": mpp, "guideline": guideline, "tumour": tumour, "ish": ish,
+        "control": control, "detector": detector, "workers": workers,
+    }  # fmt: skip
+    try:
+        jobs = jobs_of(slides or [], manifest, {k: v for k, v in given.items() if v is not None})
+    except (Her2Error, ValueError) as error:
+        _wrong_call(str(error))
+    failed = score_cohort(jobs, out, resume=resume)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+    slides: Annotated[int, typer.Option(help="How many slides.")] = 8,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    size_px: Annotated[int, typer.Option(help="Side of a slide in pixels.")] = 4096,
+    mpp: Annotated[float | None, typer.Option(help="Default: each site's own, 0.25 and 0.389.")] = None,
+    sites: Annotated[int, typer.Option(help="How many laboratories with scanners of their own.")] = 2,
+    stain: Annotated[str, typer.Option(help="her2, pdl1 or he.")] = "her2",
+    with_he: Annotated[bool, typer.Option(help="Also the H&E partner of each slide.")] = False,
+    degrade: Annotated[str | None, typer.Option(help="A fault to add, such as blur, pen or fold.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    overwrite: Annotated[bool, typer.Option(help="Replace OUT if it exists.")] = False,
+) -> None:
+    """Make synthetic slides with a known answer."""
+    from her2kit.phantom.cohort import make_cohort
+
+    try:
+        path = make_cohort(
+            out, slides=slides, seed=seed, size_px=size_px, mpp=mpp, sites=sites, stain=stain,
+            with_he=with_he, degrade=degrade, workers=workers, overwrite=overwrite,
+        )  # fmt: skip
+    except (Her2Error, ValueError) as error:
+        _wrong_call(str(error))
+    typer.echo(path)
+
+
+course_commands.register(app)
+
+
+def main() -> None:
+    """Run the command line; the console script ``her2kit`` calls this."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        typer.echo("her2kit: stopped; what is finished is kept, --resume goes on from there", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

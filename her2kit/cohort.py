@@ -1,0 +1,165 @@
+"""Many slides, one after the other: the jobs, what is already done, and ``cohort.csv``.
+
+A slide that fails is listed and the rest goes on. ``score.json`` is written last of a slide's files, so a
+folder that holds one is whole.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from her2kit.errors import Her2Error, ManifestError
+from her2kit.exchange.whole import whole_file
+from her2kit.manifest import read_manifest
+from her2kit.pipeline import score_slide
+from her2kit.settings import ScoreSettings
+
+FROM_MANIFEST = {
+    "mpp": "mpp",
+    "guideline": "guideline",
+    "ish": "ish",
+    "control": "control_status",
+    "tumour": "tumour_path",
+}
+"""Which manifest column gives which setting where the command line does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One slide to score, with its settings."""
+
+    path: Path
+    slide_id: str
+    settings: ScoreSettings
+
+
+def jobs_of(slides: Sequence[Path], manifest: Path | None, given: Mapping[str, Any]) -> list[Job]:
+    """Return the slides to score, each with its settings: a given flag goes before the manifest's column.
+
+    Raises
+    ------
+    ValueError
+        If a setting is not allowed.
+    ManifestError
+        If the manifest cannot be read, or two slides would write to the same folder.
+    """
+    allowed = {f.name for f in fields(ScoreSettings)}
+    given = {k: v for k, v in given.items() if k in allowed}
+    jobs = [Job(Path(path), Path(path).stem, ScoreSettings(**given)) for path in slides]
+    if manifest is not None:
+        for row in read_manifest(manifest).to_dict("records"):
+            own = {k: row[c] for k, c in FROM_MANIFEST.items() if not pd.isna(row.get(c))}
+            jobs.append(Job(Path(row["path"]), row["slide_id"], ScoreSettings(**own | given)))
+    seen: dict[str, Path] = {}
+    for job in jobs:
+        if job.slide_id in seen:
+            raise ManifestError(
+                f"{seen[job.slide_id]} and {job.path} both have the slide_id {job.slide_id!r}; "
+                "give them different ones in a manifest"
+            )
+        seen[job.slide_id] = job.path
+    return jobs
+
+
+def score_cohort(jobs: Sequence[Job], out: Path, *, resume: bool = False) -> list[str]:
+    """Score every job into ``out/<slide_id>`` and write ``out/cohort.csv``; return the slides that failed.
+
+    Prints one line a slide on stdout, progress and failures on stderr.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    rows, failed = [], []
+    for number, job in enumerate(jobs, start=1):
+        folder = out / job.slide_id
+        record = _finished(folder, job) if resume else None
+        if record is None:
+            record = _score(job, folder, prefix=f"[{number}/{len(jobs)}] {job.slide_id}")
+        if record["status"] == "failed":
+            failed.append(job.slide_id)
+        else:
+            print(_line(record), flush=True)
+        rows.append(_row(job, record))
+        with whole_file(out / "cohort.csv") as part:
+            pd.DataFrame(rows).to_csv(part, index=False)
+    if failed:
+        print(f"{len(failed)} of {len(jobs)} slides failed: {', '.join(failed)}", file=sys.stderr)
+    return failed
+
+
+def _finished(folder: Path, job: Job) -> dict[str, Any] | None:
+    """Return the record of a slide that is whole and was scored with the same settings, else None."""
+    path = folder / "score.json"
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text())
+    except ValueError:
+        return None
+    same = record.get("provenance", {}).get("parameters") == json.loads(json.dumps(job.settings.record()))
+    return record if same and record.get("status") != "failed" else None
+
+
+def _score(job: Job, folder: Path, *, prefix: str) -> dict[str, Any]:
+    """Score one slide with a progress line; a data error becomes a failed record and one line on stderr."""
+    from tqdm import tqdm
+
+    bar: tqdm | None = None
+    last = [time.monotonic()]
+
+    def progress(stage: str, done: int, total: int) -> None:
+        nonlocal bar
+        if sys.stderr.isatty():
+            bar = bar or tqdm(total=total, desc=prefix, unit="tile", leave=False)
+            bar.update(done - bar.n)
+        elif time.monotonic() - last[0] > 15:
+            last[0] = time.monotonic()
+            print(f"{prefix}: {stage} {done}/{total}", file=sys.stderr, flush=True)
+
+    def say(words: str) -> None:
+        print(f"{prefix}: {words}", file=sys.stderr, flush=True)
+
+    try:
+        report = score_slide(
+            job.path, job.settings, out=folder, slide_id=job.slide_id, progress=progress, say=say
+        )
+        return report.record
+    except (Her2Error, OSError) as error:
+        words = str(error).replace("\n", " ")
+        print(f"{prefix}: failed: {words}", file=sys.stderr, flush=True)
+        return {"slide_id": job.slide_id, "status": "failed", "score": None, "error": words}
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    """Return the one line that a slide prints on stdout."""
+    if record["status"] != "scored":
+        gate = next((g for g in record["gates"] if g["level"] == "block"), None)
+        return (
+            f"{record['slide_id']}: not evaluable ({gate['name']}: {gate['words']})"
+            if gate
+            else f"{record['slide_id']}: not evaluable"
+        )
+    shares = "  ".join(f"{k} {v:.1f}%" for k, v in record["percent"].items())
+    return (
+        f"{record['slide_id']}: HER2 {record['score']} ({record['category']}), {record['guideline']}, "
+        f"{record['n_cells']:,} cells: {shares}, H-score {record['h_score_membrane_class']:.0f}"
+    )
+
+
+def _row(job: Job, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the slide's row of ``cohort.csv``."""
+    names = ("slide_id", "status", "score", "category", "guideline", "n_cells", "n_missing")
+    row: dict[str, Any] = {"path": str(job.path), **{n: record.get(n) for n in names}}
+    row |= {f"percent_{k}": v for k, v in (record.get("percent") or {}).items()}
+    row |= {n: record.get(n) for n in ("h_score_membrane_class", "h_score_intensity")}
+    row["flags"] = " ".join(record.get("flags") or [])
+    row["blocked_by"] = " ".join(g["name"] for g in record.get("gates", []) if g["level"] == "block")
+    row["error"] = record.get("error")
+    return row

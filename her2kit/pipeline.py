@@ -1,0 +1,321 @@
+"""One slide from file to score: the one way that the command line, the cohort and notebook 10 all take.
+
+    measure: open -> mpp gate -> tissue -> picture gates -> fit once -> cells, not yet graded
+    grade:   compartments -> classes -> cell gates -> score, with its record
+
+Measuring looks at pixels and takes minutes. Grading takes a second, so another guideline or policy is another
+``grade_slide`` on the same measurement. Scores come from raw pixels, never from normalised ones
+(her2-rules section 4).
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from her2kit.cells.detect import CellFit, find_cells, fit_cells
+from her2kit.cells.grade import grade_cells
+from her2kit.cells.table import empty_cells
+from her2kit.errors import RegionError
+from her2kit.exchange.geojson import Region, read_regions, write_cells_geojson
+from her2kit.exchange.parquet import write_table
+from her2kit.exchange.whole import whole_file
+from her2kit.provenance import provenance
+from her2kit.regions.compartments import compartments_of, invasive_regions
+from her2kit.scoring.gate import Gate
+from her2kit.scoring.gates import cell_gates, mpp_gate, picture_gates
+from her2kit.scoring.guideline import GUIDELINES, slide_score
+from her2kit.scoring.result import SlideScore
+from her2kit.settings import ScoreSettings
+from her2kit.slides.sample import sample_fields
+from her2kit.slides.slide import Slide, open_slide
+from her2kit.slides.tissue import Tissue, find_tissue
+from her2kit.slides.white_point import WhitePoint, find_white_point
+
+if TYPE_CHECKING:
+    from her2kit.report.pictures import Pictures
+
+FINEST_MPP = 0.2
+"""Below this a slide is read at 0.25 um/px: finer sampling shows no more of a membrane."""
+
+PIXELS_PER_SECOND, CELLS_PER_MM2, BYTES_PER_CELL = 6e6, 5_000, 1_500
+"""For the estimate before a long run: rate of one core (``benchmarks/score.py``), density of cells, and bytes
+of all files of a cell, on the real cores."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage in words, done, total)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A slide's cells before any guideline has looked at them, and the gates passed on the way."""
+
+    path: Path
+    slide_id: str
+    slide: Slide
+    """Open, for pictures; close it when done."""
+    white: WhitePoint | None
+    tissue: Tissue | None
+    fit: CellFit | None
+    gates: tuple[Gate, ...]
+    cells: pd.DataFrame
+    """The cell table without classes; empty where a gate blocked."""
+    seconds: float
+
+    def __enter__(self) -> "Measured":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.slide.close()
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a gate refused the slide before its cells were looked for."""
+        return any(g.level == "block" for g in self.gates)
+
+
+@dataclass(frozen=True, slots=True)
+class SlideReport:
+    """What scoring a slide gives: the record (``score.json``), its graded cells, its pictures."""
+
+    record: dict[str, Any]
+    cells: pd.DataFrame
+    pictures: "Pictures"
+
+
+def measure_slide(
+    path: str | os.PathLike,
+    settings: ScoreSettings | None = None,
+    *,
+    slide_id: str | None = None,
+    progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Measured:
+    """Find and measure the cells of a slide, or learn which gate refuses it.
+
+    Parameters
+    ----------
+    slide_id
+        Default: the file's name without its ending.
+    progress, say
+        Told how far the work is, and, before the long part, about how long it takes and how much it writes.
+
+    Raises
+    ------
+    SlideError
+        If the slide cannot be read.
+    """
+    settings = settings or ScoreSettings()
+    say = say or (lambda words: None)
+    start = time.monotonic()
+    slide = open_slide(path, mpp=settings.mpp)
+    name = slide_id or slide.slide_id
+    gates = [mpp_gate(slide.mpp)]
+    nothing = Measured(Path(path), name, slide, None, None, None, tuple(gates), empty_cells(), 0.0)
+    if slide.mpp is None or nothing.blocked:
+        return nothing
+    mpp = slide.mpp if slide.mpp >= FINEST_MPP else 0.25
+    white = find_white_point(slide)
+    tissue = find_tissue(slide, white)
+    samples = [tile.pixels for tile in sample_fields(slide, tissue, mpp=mpp)]
+    gates += picture_gates(
+        samples,
+        mpp=mpp,
+        white=white.rgb,
+        tissue_area_mm2=tissue.area_mm2,
+        overview=slide.thumbnail(max_px=1024).pixels,
+    )
+    seen = replace(nothing, white=white, tissue=tissue, gates=tuple(gates))
+    if seen.blocked:
+        return seen
+    fit = fit_cells(slide, tissue, white, mpp=mpp)
+    say(estimate(tissue, mpp=mpp, workers=settings.workers))
+    cells = find_cells(
+        slide,
+        tissue,
+        fit,
+        tile_px=settings.tile_px,
+        threads=settings.workers,
+        progress=progress and (lambda done, total: progress("tiles", done, total)),
+    )
+    cells["slide_id"] = name
+    return replace(seen, fit=fit, cells=cells, seconds=time.monotonic() - start)
+
+
+def estimate(tissue: Tissue, *, mpp: float, workers: int) -> str:
+    """Say in words about how long the cells take and how much they fill on disk.
+
+    The rate is that of ``benchmarks/score.py`` on two plain cores; 5,000 cells a mm2 and 1.5 KB a cell are
+    those of the real cores.
+    """
+    seconds = tissue.area_mm2 * 1e6 / mpp**2 / (PIXELS_PER_SECOND * workers)
+    megabytes = tissue.area_mm2 * CELLS_PER_MM2 * BYTES_PER_CELL / 1e6
+    return (
+        f"{tissue.area_mm2:.1f} mm2 of tissue: about {max(seconds, 1):.0f} s and {max(megabytes, 1):.0f} MB"
+    )
+
+
+def grade_slide(measured: Measured, settings: ScoreSettings | None = None) -> SlideReport:
+    """Grade measured cells by a guideline and score the slide.
+
+    Raises
+    ------
+    RegionError
+        If the tumour regions cannot be read or hold no invasive tumour.
+    """
+    settings = settings or ScoreSettings()
+    guideline, policies = GUIDELINES[settings.guideline], settings.policies
+    regions = _tumour_regions(settings)
+    cells = measured.cells.copy()
+    graded = grade_cells(
+        cells,
+        scheme=guideline.scheme,
+        complete_at=policies.complete_at,
+        complete_faint_as=policies.complete_faint_as,
+    )
+    cells[["intensity", "cell_class"]] = graded[["intensity", "cell_class"]]
+    if regions:
+        cells["compartment"] = compartments_of(cells["x_px0"].to_numpy(), cells["y_px0"].to_numpy(), regions)
+    rules: dict[str, Any] = {
+        "guideline": guideline,
+        "policies": policies,
+        "mpp": measured.slide.mpp,
+    }
+    gates = list(measured.gates)
+    if not measured.blocked:
+        gates += cell_gates(cells, **rules, control=settings.control, tumour_known=bool(regions))
+    asked: dict[str, Any] = {**rules, "ish": settings.ish, "control": settings.control, "gates": gates}
+    score = slide_score(cells, **asked, tumour_known=bool(regions))
+    ungated = slide_score(cells, **asked, tumour_known=False) if regions else None
+    tumour = {
+        "source": "file" if regions else "none",
+        "file": settings.tumour if regions else None,
+        "ungated": _short(ungated) if ungated else None,
+    }
+    record = {
+        "slide_id": measured.slide_id,
+        **score.record(),
+        "gates": [g.record() for g in gates],
+        "tumour": tumour,
+        "uncertainty": None,
+        "slide": _slide_facts(measured),
+        "provenance": provenance(measured.path, settings),
+    }
+    return SlideReport(record, cells, _pictures(measured, regions))
+
+
+def score_slide(
+    path: str | os.PathLike,
+    settings: ScoreSettings | None = None,
+    *,
+    out: str | os.PathLike | None = None,
+    slide_id: str | None = None,
+    progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
+) -> SlideReport:
+    """Measure and grade one slide; with ``out``, write its files there (``save_report``).
+
+    Takes the arguments of ``measure_slide``. A slide that a gate refuses is no error: its record has
+    the status ``not_evaluable`` and names the gate.
+
+    Raises
+    ------
+    SlideError, RegionError
+        If the slide or the tumour regions cannot be read.
+    """
+    settings = settings or ScoreSettings()
+    _tumour_regions(settings)  # a bad region file fails before the minutes, not after
+    with measure_slide(path, settings, slide_id=slide_id, progress=progress, say=say) as measured:
+        report = grade_slide(measured, settings)
+        if out is not None:
+            save_report(report, out)
+    return report
+
+
+def save_report(report: SlideReport, folder: str | os.PathLike) -> Path:
+    """Write ``cells.parquet``, ``cells.geojson``, ``report.html`` and last ``score.json``; return the folder.
+
+    A folder that holds ``score.json`` is whole. The slide must still be open: the report shows details of it.
+    """
+    from her2kit.report.slide_report import write_slide_report
+
+    folder = Path(folder)
+    slide_id = report.record["slide_id"]
+    (folder / "score.json").unlink(missing_ok=True)
+    write_table(folder / "cells.parquet", report.cells)
+    write_cells_geojson(folder / "cells.geojson", report.cells, slide_id=slide_id)
+    write_slide_report(folder / "report.html", report.record, report.cells, report.pictures)
+    with whole_file(folder / "score.json") as part:
+        part.write_text(json.dumps(report.record, indent=1, allow_nan=False) + "\n")
+    return folder
+
+
+def _tumour_regions(settings: ScoreSettings) -> list[Region]:
+    """Return the regions of the settings' file; an empty list where there is none."""
+    if settings.tumour == "none":
+        return []
+    regions = read_regions(settings.tumour)
+    if not invasive_regions(regions):
+        names = ", ".join(sorted({r.name or "(no name)" for r in regions}))
+        raise RegionError(
+            f"{settings.tumour} holds no invasive tumour, only {names}; name the regions to score 'Tumor' or"
+            " 'invasive'"
+        )
+    return regions
+
+
+def _short(score: SlideScore) -> dict[str, Any]:
+    record = score.record()
+    return {
+        name: record[name] for name in ("score", "n_cells", "counts", "percent", "h_score_membrane_class")
+    }
+
+
+def _slide_facts(measured: Measured) -> dict[str, Any]:
+    """Return what was read: sizes, mpp and where it came from, white point, stain vectors, tissue area."""
+    slide = measured.slide
+    facts: dict[str, Any] = {
+        "width_px0": slide.width_px0,
+        "height_px0": slide.height_px0,
+        "vendor": slide.vendor,
+        "mpp": slide.mpp,
+        "mpp_source": slide.mpp_source,
+        "seconds": round(measured.seconds, 1),
+    }
+    if measured.white is not None and measured.tissue is not None:
+        facts["white_point"] = {"rgb": list(measured.white.rgb), "source": measured.white.source}
+        facts["tissue_mm2"] = measured.tissue.area_mm2
+    if measured.fit is not None:
+        vectors = measured.fit.vectors
+        facts["stain_vectors"] = {
+            "hematoxylin": list(vectors.hematoxylin),
+            "dab": list(vectors.dab),
+            "source": vectors.source,
+        }
+        facts["measured_at_mpp"] = measured.fit.mpp
+    return facts
+
+
+def _pictures(measured: Measured, regions: Sequence[Region]) -> "Pictures":
+    from her2kit.report.pictures import Pictures
+
+    slide = measured.slide
+    overview = slide.thumbnail(max_px=2048).pixels
+
+    def read(x_px0: float, y_px0: float, width_px: int, height_px: int, mpp: float) -> np.ndarray:
+        return slide.read(x_px0, y_px0, width_px, height_px, mpp=mpp, upsample=True).pixels
+
+    return Pictures(
+        overview=overview,
+        px0_per_px=max(slide.width_px0 / overview.shape[1], slide.height_px0 / overview.shape[0]),
+        mpp=slide.mpp,
+        tissue=measured.tissue.polygons() if measured.tissue is not None else (),
+        tumour=[r.geometry for r in invasive_regions(regions)],
+        read=read if slide.mpp else None,
+    )

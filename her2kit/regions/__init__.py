@@ -1,0 +1,1 @@
+"""Regions of a slide: where the invasive tumour is, and which compartment a cell lies in."""

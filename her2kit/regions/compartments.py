@@ -1,0 +1,60 @@
+"""Which compartment each cell lies in, from drawn or mapped regions. Draws no region itself.
+
+Region names are matched without case. A region without a name counts as invasive tumour: somebody who draws
+one nameless outline means "score this".
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from her2kit.cells.table import Compartment
+from her2kit.exchange.geojson import Region
+
+NAMES: dict[str, Compartment] = {
+    "unnamed": Compartment.INVASIVE,
+    "invasive": Compartment.INVASIVE,
+    "tumour": Compartment.INVASIVE,
+    "tumor": Compartment.INVASIVE,
+    "in_situ": Compartment.IN_SITU,
+    "in situ": Compartment.IN_SITU,
+    "dcis": Compartment.IN_SITU,
+    "normal": Compartment.NORMAL,
+    "stroma": Compartment.STROMA,
+    "immune": Compartment.IMMUNE,
+    "immune cells": Compartment.IMMUNE,
+    "necrosis": Compartment.NECROSIS,
+}
+"""Region names that are understood, in lower case. "Tumor" is QuPath's own default class."""
+
+
+def invasive_regions(regions: Sequence[Region]) -> list[Region]:
+    """Return the regions that hold invasive tumour."""
+    return [r for r in regions if NAMES.get(r.name.strip().lower()) is Compartment.INVASIVE]
+
+
+def compartments_of(x_px0: np.ndarray, y_px0: np.ndarray, regions: Sequence[Region]) -> np.ndarray:
+    """Return the compartment of each point, as words.
+
+    Parameters
+    ----------
+    x_px0, y_px0
+        Points, float, shape (n,), level-0 pixels.
+    regions
+        Where two overlap, the later one in the order invasive, normal, in situ, stroma, immune, necrosis
+        wins: a carcinoma in situ drawn inside a tumour outline is cut out of it.
+
+    Returns
+    -------
+    object array of shape (n,): ``unknown`` where no region with an understood name holds the point.
+    """
+    import shapely
+
+    words = np.full(len(x_px0), str(Compartment.UNKNOWN), dtype=object)
+    order = (Compartment.INVASIVE, Compartment.NORMAL, Compartment.IN_SITU, Compartment.STROMA)
+    for compartment in (*order, Compartment.IMMUNE, Compartment.NECROSIS):
+        for region in regions:
+            if NAMES.get(region.name.strip().lower()) is compartment:
+                shapely.prepare(region.geometry)
+                words[shapely.contains_xy(region.geometry, x_px0, y_px0)] = str(compartment)
+    return words

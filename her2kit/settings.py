@@ -1,0 +1,69 @@
+"""What a user may choose for one slide, checked before anything is opened."""
+
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from her2kit.scoring.category import ISH
+from her2kit.scoring.guideline import CONTROL, GUIDELINES, Policies
+
+DETECTORS = ("auto", "classical")
+MPP_RANGE = (0.05, 5.0)
+"""Micrometres per pixel that a scanned slide can have; outside it the number means something else, such as a
+magnification."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSettings:
+    """The choices for one slide; ``score.json`` keeps all that can change a result."""
+
+    mpp: float | None = None
+    """Micrometres per pixel at level 0; None takes the file's own."""
+    guideline: str = "breast-asco-cap-2018"
+    tumour: str = "none"
+    """``none``, or the path of a GeoJSON with the regions that hold invasive tumour."""
+    ish: str = "unknown"
+    """Result of in situ hybridisation; changes the category, never the score."""
+    control: str = "unknown"
+    """Control tissue: valid, failed or unknown."""
+    detector: str = "auto"
+    policies: Policies = field(default_factory=Policies)
+    tile_px: int = 2048
+    """Side of a tile in pixels; changes speed and memory, never a result."""
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    """Tiles worked on at a time; changes speed and memory, never a result."""
+
+    def __post_init__(self) -> None:
+        for name, words in (
+            ("guideline", tuple(GUIDELINES)),
+            ("detector", DETECTORS),
+            ("ish", ISH),
+            ("control", CONTROL),
+        ):
+            value = getattr(self, name)
+            if value not in words:
+                raise ValueError(f"{name}={value!r} is not known; use one of {', '.join(words)}")
+        if self.mpp is not None and not MPP_RANGE[0] <= self.mpp <= MPP_RANGE[1]:
+            raise ValueError(
+                f"mpp={self.mpp:g} cannot be micrometres per pixel of a slide that shows membranes; "
+                "pass about 0.25 for 40x, 0.5 for 20x"
+            )
+        if self.tumour == "auto":
+            raise ValueError(
+                "tumour='auto' needs a tumour model, and none is shipped yet; pass none or a GeoJSON"
+            )
+        if self.tumour != "none" and not Path(self.tumour).is_file():
+            raise ValueError(
+                f"tumour={self.tumour!r} is not a file; pass none or a GeoJSON with the tumour regions"
+            )
+        if self.tile_px < 64:
+            raise ValueError(f"tile_px={self.tile_px}; pass 64 or more")
+        if self.workers < 1:
+            raise ValueError(f"workers={self.workers}; pass 1 or more")
+
+    def record(self) -> dict[str, Any]:
+        """Return the settings that can change a result, as plain values."""
+        plain = asdict(self)
+        del plain["workers"], plain["tile_px"]
+        return plain
