@@ -1,11 +1,9 @@
-"""The gates: what is checked before cells are looked for, and after. Each says what it saw and what to do
-next.
+"""The gates: what is checked before cells are looked for, and after. Each says what to do next.
 
 Before: resolution, tissue, black or blank, noise, focus, wrong stain, nuclear stain. After: too few cells,
 missing cells, control, nuclear pattern, cytoplasmic pattern. A gate that blocks names the one thing that is
-wrong: further checks that this thing makes meaningless are left out. Thresholds come from real pictures
-(seven HER2 cores of one laboratory, six Ki67 and five H&E pictures); what was measured on them stands beside
-each.
+wrong; checks that it makes meaningless are left out. Thresholds come from real pictures (seven HER2 cores of
+one laboratory, six Ki67 and five H&E pictures); what was measured on them stands beside each.
 """
 
 from collections.abc import Sequence
@@ -56,6 +54,7 @@ LEAST_RATIO = 2.2
 3+."""
 LEAST_STAINED = 30
 """Stained cells that the two patterns are judged on."""
+_BLACK = "The picture is black: give a bright-field scan, not fluorescence or an empty channel."
 
 
 def mpp_gate(mpp: float | None) -> Gate:
@@ -67,9 +66,7 @@ def mpp_gate(mpp: float | None) -> Gate:
         Micrometres per pixel at level 0, or None.
     """
     if mpp is None:
-        return Gate(
-            "mpp", "block", None, "The file holds no mpp: give --mpp (0.25 is usual at 40x, 0.5 at 20x)."
-        )
+        return Gate("mpp", "block", None, "The file holds no mpp: give --mpp (0.25 is usual at 40x).")
     low, high = PLAUSIBLE_MPP
     if not low <= mpp <= high:
         words = f"An mpp of {mpp:g} cannot be true: give the right one with --mpp (0.25 is usual at 40x)."
@@ -123,8 +120,7 @@ def picture_gates(
         gates.append(Gate("white_point", "caution", None, f"The white point is doubtful: {white_warning}."))
     dark = float(np.median([signature.dark_share(s, below=DARK_LEVEL) for s in samples]))
     if dark > DARK_SHARE:
-        words = "The picture is black: give a bright-field scan, not fluorescence or an empty channel."
-        return [*gates, Gate("black", "block", dark, words)]
+        return [*gates, Gate("black", "block", dark, _BLACK)]
     noise = _noise(float(np.median([signature.noise_level(s) for s in samples])))
     gates.append(noise)
     if noise.level == "block":
@@ -181,8 +177,7 @@ def _without_tissue(overview: np.ndarray | None) -> list[Gate]:
     if overview is not None:
         dark = signature.dark_share(overview, below=DARK_LEVEL)
         if dark > DARK_SHARE:
-            words = "The picture is black: give a bright-field scan, not fluorescence or an empty channel."
-            return [Gate("black", "block", dark, words)]
+            return [Gate("black", "block", dark, _BLACK)]
         bright = signature.bright_share(overview, above=BLANK_LEVEL)
         if bright > BLANK_SHARE:
             words = (
@@ -227,9 +222,7 @@ def _stain(pink: float) -> Gate:
         )
         return Gate("wrong_stain", "block", pink, f"{words} Give the IHC slide.")
     if pink >= SOME_PINK:
-        words = (
-            f"{pink:.0%} of the stain is pink, which hematoxylin and DAB do not explain: check the picture."
-        )
+        words = f"{pink:.0%} of the stain is pink, which is neither hematoxylin nor DAB: check the picture."
         return Gate("wrong_stain", "caution", pink, words)
     return Gate("wrong_stain", "ok", pink, "The colours are those of hematoxylin and DAB.")
 
