@@ -5,8 +5,6 @@ Everything is written into a temporary folder beside the target and renamed at t
 absent.
 """
 
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pandas as pd
 
 from her2kit.errors import PlanError
 from her2kit.phantom.degrade import check_degradations
+from her2kit.phantom.folder import whole_folder
 from her2kit.phantom.plan import PATTERNS, STAINS, Fractions, Mix, Plan
 from her2kit.phantom.ready import COHORT, ready_case
 from her2kit.phantom.site import SITES, Site
@@ -125,12 +124,6 @@ def make_cohort(
         If ``out`` exists and ``overwrite`` is not given.
     """
     out = Path(out)
-    if (out.exists() or out.is_symlink()) and not overwrite:
-        raise ValueError(
-            f"{out} exists; give another folder, or overwrite it with overwrite=True (--overwrite)"
-        )
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file; give the name of a folder")
     plans = plan_cohort(
         slides=slides,
         seed=seed,
@@ -141,22 +134,14 @@ def make_cohort(
         cases=cases,
         degrade=degrade,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
-    try:
+    with whole_folder(out, overwrite=overwrite) as part:
         rows = []
         for index, plan in enumerate(plans):
             tell = None if progress is None else (lambda share, i=index: progress((i + share) / len(plans)))
             score = make_slide(plan, part, with_he=with_he, workers=workers, progress=tell)
-            rows.append(_row(plan, score, with_he, index))
+            rows.append(_row(plan, score, with_he))
         pd.DataFrame(rows, columns=list(MANIFEST)).to_csv(part / "manifest.csv", index=False)
         readings(rows, seed=seed).to_csv(part / "readers.csv", index=False)
-        part.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        part.rename(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return out / "manifest.csv"
 
 
@@ -201,7 +186,7 @@ def _in_situ(rng: np.random.Generator) -> Fractions:
     }
 
 
-def _row(plan: Plan, score: dict, with_he: bool, index: int) -> dict:
+def _row(plan: Plan, score: dict, with_he: bool) -> dict:
     label = score["score"] if plan.stain == "her2" else None
     ish = "unknown"
     if label == "2+":
