@@ -30,9 +30,9 @@ from her2kit.cells.region_table import measure_regions
 from her2kit.stain.separation import StainMaps
 
 HALO_UM = 48.0
-"""How far from a nucleus's centre anything can change it, in um: centre to seed 7, to its ring's end 8.5, from
-there to the seed of another region 7, suppression 2, edge distance 3.5, holes 6, opening 2, window 6, the two
-Gaussians 2.25 each; 46.5 in all."""
+"""How far from a nucleus's centre anything can change it, in um: centre to seed 7, to its ring's end 8.5,
+from there to the seed of another region 7, suppression 2, edge distance 3.5, holes 6, opening 2, window 6,
+the two Gaussians 2.25 each: 46.5 in all."""
 
 COLUMNS = (
     "x_px",
@@ -84,7 +84,8 @@ _REACH_UM = 7.0  # growth from a seed
 _AREA_UM2 = (12.0, 220.0)  # quartiles are about 30 and 60, 95th percentile 70-130
 _LEAST_FILL = 0.78  # area over that of the ellipse with the same moments: 1 for an ellipse, .95 for a box
 _OWN_STAIN_OD = 0.10  # nuclear DAB in unstained cells: 95th percentile .05
-_GREY_RATIO = 0.95  # OD_B / OD_R: hematoxylin about .6, red blood cells 1.02, dust and pigment more
+_GREY_RATIO = 0.95  # OD_B / OD_R: hematoxylin about .6, red blood cells 1.02, dust 1.06
+_BROWN_RATIO = 1.12  # the same of DAB over hematoxylin: 1.1-1.8
 _FAINT = 0.4  # of the slide's median contrast: cytoplasm, mucus, brush borders
 _NO_CONTRAST_OD = 0.06  # where a slide's sample shows no nuclei: the median of six HER2 cores
 
@@ -298,7 +299,8 @@ def _reasons(table: pd.DataFrame, relative: pd.Series, marker: str) -> np.ndarra
     reason[table["fill"] < _LEAST_FILL] = "ragged"
     if marker == "membrane":
         reason[relative < _FAINT] = "faint"
+        ratio = table["blue_over_red"]
         more_inside = table["dab_od"] > table["ring_dab_od"].fillna(0.0)
-        reason[more_inside & (table["blue_over_red"] > _GREY_RATIO)] = "grey"
-        reason[more_inside & (table["dab_od"] > _OWN_STAIN_OD)] = "stained"
+        reason[more_inside & (ratio > _GREY_RATIO)] = "grey"
+        reason[more_inside & (ratio > _BROWN_RATIO) & (table["dab_od"] > _OWN_STAIN_OD)] = "stained"
     return reason

@@ -119,8 +119,40 @@ def test_stained_nuclei_are_set_aside_for_a_membrane_marker():
     assert (found.rejected["reason"] == "stained").sum() > 0.5 * len(centres)
 
 
+def test_grey_specks_are_set_aside_for_a_membrane_marker():
+    pixels, centres = paint(np.random.default_rng(10), 120.0)
+    rng = np.random.default_rng(11)
+    y, x = np.mgrid[: pixels.shape[0], : pixels.shape[1]]
+    blood = np.array(WHITE) * 10.0 ** -np.array([0.30, 0.42, 0.31])  # red blood cells: OD_B / OD_R 1.02
+    n_blood = 0
+    for cx, cy in centres[::5] / MPP:
+        pixels[(x - cx) ** 2 + (y - cy) ** 2 < (3.4 / MPP) ** 2] = np.rint(blood)
+        n_blood += 1
+    pixels = np.clip(pixels + rng.normal(0, 1, pixels.shape), 0, 255).astype(np.uint8)
+    maps = maps_of(pixels)
+    found = find_nuclei(maps, fit_nuclei([maps], mpp=MPP), mpp=MPP)
+    assert (found.rejected["reason"] == "grey").sum() >= 0.9 * n_blood
+    kept = found.table[["x_px", "y_px"]].to_numpy() * MPP
+    assert match_points(np.delete(centres, np.s_[::5], axis=0), kept, max_distance=2.0).f1 > 0.95
+
+
+def test_two_touching_nuclei_are_split_and_a_thread_is_none():
+    n = 200
+    y, x = (np.mgrid[:n, :n] + 0.5) * MPP
+    hematoxylin = np.full((n, n), 0.02, dtype=np.float32)
+    hematoxylin[np.hypot(x - 15, y - 15) < 3.2] = 0.18
+    hematoxylin[np.hypot(x - 20.5, y - 15) < 3.2] = 0.18
+    hematoxylin[(np.abs(y - 35) < 0.4) & (x > 5) & (x < 45)] = 0.25
+    flat = np.zeros((n, n), dtype=np.float32)
+    maps = StainMaps(hematoxylin, flat, 0.67 * hematoxylin, 0.38 * hematoxylin)
+    found = find_nuclei(maps, fit_nuclei([maps], mpp=MPP), mpp=MPP)
+    points = found.table[["x_px", "y_px"]].to_numpy() * MPP
+    assert len(points) == 2
+    np.testing.assert_allclose(points, [[15, 15], [20.5, 15]], atol=0.7)
+
+
 REACH = int(HALO_UM / MPP)
-CUT_FIELD, _ = paint(np.random.default_rng(9), 190.0, dab_ring=0.4, vesicular=True, spacing_um=7.0)
+CUT_FIELD, _ = paint(np.random.default_rng(9), 205.0, dab_ring=0.4, vesicular=True, spacing_um=7.0)
 
 
 @settings(deadline=None, max_examples=15)
