@@ -32,8 +32,12 @@ cell stained on both sides alone (lateral, U-shaped) has about half its perimete
 COMPLETE_AT = 0.80
 """Share of the perimeter called complete in breast: a policy (0.7 to 0.95), never tuned on gastric cores."""
 
+CYTOPLASM_RATIO = 1.5
+"""Membrane over cytoplasm below which it is cytoplasm that is stained, not membrane. Cytoplasmic stain has
+1.5-2.2 (flagged by `scoring.gates`), a rim of it without any membrane 1.1-1.5, 2+ and 3+ cells 2.4-3.1."""
+
 _INTENSITIES = tuple(str(i) for i in Intensity)
-_NEEDED = ("dab_od", "completeness", "evaluable")
+_NEEDED = ("dab_od", "completeness", "membrane_ratio", "evaluable")
 
 
 def grade_cells(
@@ -48,8 +52,8 @@ def grade_cells(
     Parameters
     ----------
     measured
-        Cells with `dab_od`, `completeness` (0..1) and `evaluable`, as `cells.membrane` or the cell table has
-        them. Words that are already there are replaced.
+        Cells with `dab_od`, `completeness` (0..1), `membrane_ratio` (NaN: not known) and `evaluable`, as
+        `cells.membrane` or the cell table has them. Words that are already there are replaced.
     scheme
         ``breast``: complete and intense 3+; complete and weak or moderate, or incomplete and moderate or
         intense 2+; any other stain 1+. ``gastric``: by intensity, faint 1+, weak or moderate 2+, intense 3+;
@@ -80,7 +84,8 @@ def grade_cells(
         raise ValueError(f"complete_faint_as is {complete_faint_as!r}; use '1+' or '2+'")
     od = measured["dab_od"].to_numpy(np.float32)
     share = measured["completeness"].to_numpy(np.float32)
-    level = _intensity_levels(od, share)
+    cytoplasmic = measured["membrane_ratio"].to_numpy(np.float32) < np.float32(CYTOPLASM_RATIO)
+    level = np.where(cytoplasmic, 0, _intensity_levels(od, share))
     if scheme == "breast":
         rank = _breast(level, share >= np.float32(complete_at), 2 if complete_faint_as == "2+" else 1)
     else:

@@ -42,7 +42,7 @@ _BLANK_CYTOPLASM_OD = 0.05
 """Cytoplasm below this is blank: stroma of unstained cores 0 / .03 / .06, stained cells .05 and more."""
 _CYTOPLASM_STEP_OD = 0.06
 """A ridge with so much more DAB behind it than in a blank cell belongs to the cell behind it."""
-_MIN_SAMPLES = 12  # of cytoplasm, to call it blank
+_MIN_SAMPLES = 12  # of cytoplasm; fewer than .5 % of real cells have less
 _MIN_CYTOPLASM_OD = 0.02  # noise of DAB in unstained cytoplasm; keeps the ratio finite
 _MIN_RADIUS_PX = 1.5  # keeps the 48 points of an outline in angular order on the 1/16 px grid
 
@@ -86,10 +86,11 @@ def measure_membranes(
         Row i is nucleus i + 1. `dab_od`: OD along the stained part of the membrane, or at the cell's border
         where nothing is stained. `completeness`: share of the sampled rays with a ridge, 0..1. `width_um`: at
         half height, as blurred as the picture is; NaN without a ridge. `membrane_ratio`: `dab_od` over
-        `cytoplasm_dab_od`; about 1 where stain is in the cytoplasm alone. `evaluable` and `reason`: ``edge``
-        (see above), ``overlap`` (other nuclei hide more than half of the perimeter) or null; blur and folds
-        are not judged here. `outline` (48 points) and `nucleus_outline` (24): float32 (n, 2), pixels of this
-        picture, the first pixel's centre at 0.5, simple polygons.
+        `cytoplasm_dab_od`; 1 to 1.5 where stain is in the cytoplasm alone, both NaN in cells without room
+        for cytoplasm. `evaluable` and `reason`: ``edge`` (see above), ``overlap`` (other nuclei hide more
+        than half of the perimeter) or null; blur and folds are not judged here. `outline` (48 points) and
+        `nucleus_outline` (24): float32 (n, 2), pixels of this picture, the first pixel's centre at 0.5,
+        simple polygons.
 
     Raises
     ------
@@ -111,9 +112,8 @@ def measure_membranes(
     box_px = np.array([np.ceil(box[0]), np.ceil(box[1]), np.floor(box[2]), np.floor(box[3])], np.int64)
     planes = (maps.dab, maps.hematoxylin, maps.red, maps.blue)
     cast(planes, nuclei.labels, ground, centre, direction_table(), float(mpp), box_px, found)
-    cytoplasm, samples = _cytoplasm(found)
-    state = _own_stain(found, np.where(samples >= _MIN_SAMPLES, cytoplasm, np.nan))
-    counted = _count(state)
+    cytoplasm = _cytoplasm(found)
+    counted = _count(_own_stain(found, cytoplasm))
     return _table(found, counted, cytoplasm, centre, mpp)
 
 
@@ -158,11 +158,11 @@ def _mean_of_upper(values: np.ndarray, chosen: np.ndarray, share: float) -> np.n
     return np.where(k > 0, total / np.maximum(k, 1), 0.0)
 
 
-def _cytoplasm(found: Rays) -> tuple[np.ndarray, np.ndarray]:
-    """Mean DAB between nucleus and membrane (NaN where there is no room), and the number of samples."""
+def _cytoplasm(found: Rays) -> np.ndarray:
+    """Mean DAB between nucleus and membrane; NaN in cells so tight that there is hardly anything between."""
     n = found.cytoplasm_n.sum(axis=1)
     total = found.cytoplasm_sum.sum(axis=1, dtype=np.float64)
-    return np.where(n > 0, total / np.maximum(n, 1), np.nan), n
+    return np.where(n >= _MIN_SAMPLES, total / np.maximum(n, 1), np.nan)
 
 
 def _table(
@@ -174,8 +174,6 @@ def _table(
     dab = _mean_of_upper(found.peak_od, counted, _MAIN_SHARE)
     border = _percentiles(found.peak_od, seen & ~counted, 50.0)
     dab = np.where(n_counted > 0, dab, border)
-    valley = _percentiles(found.base_od, counted, 50.0)
-    cytoplasm = np.where(np.isnan(cytoplasm), valley, cytoplasm)
     edge = found.outside.mean(axis=1) > _MAX_OUTSIDE
     overlap = n_seen < _MIN_SEEN * ray.N_RAYS
     reason = np.select([edge, overlap], [str(Reason.EDGE), str(Reason.OVERLAP)], default="")

@@ -36,8 +36,9 @@ FLANK_UM = 1.0
 """Cytoplasm is read so far from a ridge: half a 3+ membrane's width."""
 BEHIND_UM = 1.5
 """What lies behind a ridge is read from here to LOOK_UM: clear of a 3+ membrane and its blur."""
-BLANK_OD = 0.10
-"""DAB below which nothing is stained: the 97th percentile of cells in unstained cores is .05-.14."""
+BLANK_OD = 0.08
+"""DAB below which a ray finds nothing: cytoplasm and stroma of unstained cores reach .06. Cells need more
+(`cells.grade`)."""
 PROMINENCE_OD = 0.035
 """A ridge stands out by this on both sides; pixel noise of tissue is about .015."""
 PROMINENCE_SHARE = 0.2
@@ -74,9 +75,7 @@ class Rays(NamedTuple):
     border_px: np.ndarray
     """float32, distance of the territory's edge."""
     ridge_px: np.ndarray
-    """float32, distance of the ridge; NaN without one, as the next four."""
-    base_od: np.ndarray
-    """float32, DAB in the higher of the two valleys beside the ridge."""
+    """float32, distance of the ridge; NaN without one, as the next two."""
     outer_od: np.ndarray
     """float32, mean DAB behind the ridge, 1.5 to 2.5 um from it."""
     width_px: np.ndarray
@@ -91,7 +90,7 @@ class Rays(NamedTuple):
 
 def new_rays(n: int) -> Rays:
     """Return arrays for `n` cells."""
-    dtypes = [np.uint8, np.bool_, *[np.float32] * 8, np.int32]
+    dtypes = [np.uint8, np.bool_, *[np.float32] * 7, np.int32]
     return Rays(*(np.zeros((n, N_RAYS), d) for d in dtypes))
 
 
@@ -151,7 +150,6 @@ def cast(planes, labels, ground, centre, directions, mpp, box, rays):  # pragma:
             rays.nucleus_px[i, k] = nucleus * step
             rays.border_px[i, k] = border * step
             rays.ridge_px[i, k] = np.nan
-            rays.base_od[i, k] = np.nan
             rays.outer_od[i, k] = np.nan
             rays.width_px[i, k] = np.nan
             if seen > 0:
@@ -174,7 +172,6 @@ def cast(planes, labels, ground, centre, directions, mpp, box, rays):  # pragma:
                     rays.state[i, k] = BEYOND if ridge >= border else OWN
                     rays.ridge_px[i, k] = ridge * step
                     rays.peak_od[i, k] = peak
-                    rays.base_od[i, k] = base
                     rays.outer_od[i, k] = _mean(profile, ridge + _N_BEHIND, min(ridge + _N_LOOK + 1, seen))
                     rays.width_px[i, k] = _width(profile, ridge, seen, 0.5 * (peak + base)) * step
                     end = min(end, ridge)

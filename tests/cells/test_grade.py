@@ -18,7 +18,7 @@ SHARE = {"none": 0.1, "incomplete": 0.6, "complete": 0.9}
 
 def cells(pairs, evaluable=True):
     od, share = np.array(pairs, dtype=np.float32).reshape(-1, 2).T
-    return pd.DataFrame({"dab_od": od, "completeness": share, "evaluable": evaluable})
+    return pd.DataFrame({"dab_od": od, "completeness": share, "membrane_ratio": 3.0, "evaluable": evaluable})
 
 
 def one(od, share, **options):
@@ -91,6 +91,13 @@ def test_more_stain_never_lowers_the_class(scheme, faint, complete_at, od, share
     )
     low, high = (CLASSES.index(c) for c in graded.cell_class)
     assert low <= high
+
+
+def test_stain_of_the_cytoplasm_alone_is_no_class():
+    stained = pd.concat([cells([(0.7, 0.9)])] * 3, ignore_index=True)
+    stained["membrane_ratio"] = [1.49, 1.5, np.nan]
+    assert grade_cells(stained).cell_class.tolist() == ["0", "3+", "3+"]
+    assert grade_cells(stained).intensity.tolist() == ["none", "intense", "intense"]
 
 
 def test_cells_that_could_not_be_evaluated_get_no_words():

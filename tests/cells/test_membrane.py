@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erf
 
+from her2kit.cells.grade import grade_cells
 from her2kit.cells.membrane import COLUMNS, HALO_UM, measure_membranes
 from her2kit.cells.rays import REACH_UM
 from her2kit.stain.separation import RUIFROK_JOHNSTON, StainMaps
@@ -125,14 +126,16 @@ def test_grey_ring_is_no_membrane():
     assert cell.completeness == 0
 
 
-def test_cytoplasm_alone_is_no_membrane():
+@pytest.mark.parametrize("rim_um", [3, 5, 8])
+@pytest.mark.parametrize("scheme", ["breast", "gastric"])
+def test_cytoplasm_alone_has_a_low_ratio_and_no_class(rim_um, scheme):
     scene = Scene(40, 0.25)
     scene.nucleus(20, 20)
-    scene.disc(20, 20, 12, 0.3, inner=3.5)
-    cell = measure_membranes(*scene.seen(noise=2 / 235), mpp=0.25).iloc[0]
-    assert cell.completeness < 0.1
-    assert cell.membrane_ratio < 1.5
-    assert cell.cytoplasm_dab_od == pytest.approx(0.3, abs=0.03)
+    scene.disc(20, 20, 3.5 + rim_um, 0.3, inner=3.5)
+    cells = measure_membranes(*scene.seen(noise=2 / 235), mpp=0.25)
+    assert cells.membrane_ratio[0] < 1.5
+    assert cells.cytoplasm_dab_od[0] == pytest.approx(0.3 if rim_um > 5 else 0.25, abs=0.06)
+    assert grade_cells(cells, scheme=scheme).cell_class[0] == "0"
 
 
 def test_ratio_is_membrane_over_cytoplasm():
