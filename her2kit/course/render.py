@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from her2kit.course.clean import MAX_BYTES, clean_notebook
-from her2kit.course.execute import execute_notebook
 from her2kit.course.notebooks import cell_name, read_notebook
+from her2kit.course.processes import Processes
 from her2kit.exchange.whole import whole_file
 
 
@@ -28,7 +28,7 @@ def render_notebook(path: Path) -> str | None:
 
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch, path.name)
-        failure = execute_notebook(path, target, {}, say=lambda cells: None)
+        failure = Processes(workers=1).execute(path, target, {}, lambda cells: None)
         if failure:
             return "\n    ".join([f"failed in {failure['cell']}: {failure['error']}", *failure["lines"]])
         notebook = clean_notebook(read_notebook(target))

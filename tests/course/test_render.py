@@ -56,12 +56,12 @@ def test_a_notebook_that_raises_stays_as_it_was(put, sample, workplace):
 
 
 def test_a_notebook_that_grows_too_large_stays_as_it_was(put, sample, monkeypatch):
-    def run(path, target, parameters, *, say):
+    def run(self, source, target, parameters, tell):
         big = sample()
         big.cells[4].outputs = [nbformat.v4.new_output(**stream("stdout", "x" * 600_000))]
         nbformat.write(big, target)
 
-    monkeypatch.setattr(render, "execute_notebook", run)
+    monkeypatch.setattr(render.Processes, "execute", run)
     path = put()
     before = path.read_bytes()
     wrong = render_notebook(path)
