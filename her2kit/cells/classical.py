@@ -19,7 +19,6 @@ labelled Ki67 pictures and real HER2 cores; `benchmarks/nuclei.py` prints how we
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import cv2
 import numpy as np
@@ -219,7 +218,14 @@ def _regions(
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Label and measure all that may be a nucleus; contrast in OD."""
     levels = _levels(maps, marker, settings)
-    mask = _clean(_foreground(levels, mpp, settings), mpp, settings)
+    mask = local_threshold.two_class_mask(
+        levels,
+        sigma_px=settings.smooth_um / mpp,
+        radius_px=round(settings.window_um / 2 / mpp),
+        share=settings.contrast_share,
+        least=settings.floor_od * _LEVELS_PER_OD,
+    )
+    mask = _clean(mask, mpp, settings)
     labels, seeds = _split(mask, mpp)
     table = measure_regions(maps, levels, labels, seeds, mpp=mpp)
     table["contrast"] /= _LEVELS_PER_OD
@@ -236,35 +242,6 @@ def _levels(maps: StainMaps, marker: str, settings: NucleusSettings) -> np.ndarr
         np.float32(_LOWEST_OD[marker]),
         np.float32(_SOFTNESS_OD),
         np.float32(_LEVELS_PER_OD),
-    )
-
-
-def _blur(plane: np.ndarray, sigma_px: float) -> np.ndarray:
-    """Gaussian of uint8 levels (fixed-point in OpenCV, so the same wherever the picture was cut)."""
-    side = 2 * ceil(3 * sigma_px) + 1
-    return cv2.GaussianBlur(plane, (side, side), sigma_px, borderType=cv2.BORDER_REFLECT_101)
-
-
-def _window_sum(plane: np.ndarray, radius: int) -> np.ndarray:
-    side = 2 * radius + 1
-    return cv2.boxFilter(plane, cv2.CV_32S, (side, side), normalize=False, borderType=cv2.BORDER_REFLECT_101)
-
-
-def _foreground(levels: np.ndarray, mpp: float, settings: NucleusSettings) -> np.ndarray:
-    """Local two-class threshold: uint8 mask."""
-    smooth = _blur(levels, settings.smooth_um / mpp)
-    radius = round(settings.window_um / 2 / mpp)
-    n = (2 * radius + 1) ** 2
-    total = _window_sum(smooth, radius)
-    upper, is_upper = local_threshold.split_by_mean(smooth, total, n)
-    return local_threshold.above_local_threshold(
-        smooth,
-        total,
-        n,
-        _window_sum(upper, radius),
-        _window_sum(is_upper, radius),
-        np.float32(settings.contrast_share),
-        np.float32(settings.floor_od * _LEVELS_PER_OD),
     )
 
 
@@ -287,7 +264,7 @@ def _split(mask: np.ndarray, mpp: float) -> tuple[np.ndarray, np.ndarray]:
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     per_px = 255.0 * mpp / _EDGE_UM
     capped = np.minimum(np.rint(distance * np.float32(per_px)), 255).astype(np.uint8)
-    score = np.where(mask > 0, _blur(capped, _SEED_SMOOTH_UM / mpp), 0).astype(np.int32)
+    score = np.where(mask > 0, local_threshold.blur(capped, _SEED_SMOOTH_UM / mpp), 0).astype(np.int32)
     seeds = growing.local_maxima(score, round(_SEED_DEPTH_UM / mpp * per_px), _SEED_APART_UM / mpp)
     labels = growing.grow(mask, seeds, min(255, max(8, round(_REACH_UM / mpp * growing.STEP))))
     return labels, seeds

@@ -1,4 +1,4 @@
-"""Compiled steps of the classical nucleus detector: signal levels, local two-class threshold, small holes.
+"""Steps of the classical nucleus detector: signal levels, local two-class threshold, small holes.
 
 Pointwise, or on integer sums over a window, so bitwise independent of where a picture was cut. Which signal
 and which threshold is up to `classical`.
@@ -9,6 +9,9 @@ Ridler TW, Calvard S. Picture thresholding using an iterative selection method. 
 1978;8:630-632.
 """
 
+from math import ceil
+
+import cv2
 import numba
 import numpy as np
 
@@ -32,8 +35,37 @@ def to_levels(plane, minus, share, lowest, softness, per_od):  # pragma: no cove
     return levels
 
 
+def blur(levels: np.ndarray, sigma_px: float) -> np.ndarray:
+    """Smooth uint8 levels by a Gaussian (fixed-point in OpenCV, so the same wherever the picture was cut)."""
+    side = 2 * ceil(3 * sigma_px) + 1
+    return cv2.GaussianBlur(levels, (side, side), sigma_px, borderType=cv2.BORDER_REFLECT_101)
+
+
+def two_class_mask(
+    levels: np.ndarray, *, sigma_px: float, radius_px: int, share: float, least: float
+) -> np.ndarray:
+    """Return uint8 (h, w), 1 where smoothed levels stand out from the lower class of their window.
+
+    The window's mean parts it in two classes. A pixel stands out where it exceeds the lower class's mean by
+    `least` levels and by `share` of the distance between the two means.
+    """
+    smooth = blur(levels, sigma_px)
+    n = (2 * radius_px + 1) ** 2
+    total = _window_sum(smooth, radius_px)
+    upper, is_upper = _split_by_mean(smooth, total, n)
+    upper_total, upper_n = _window_sum(upper, radius_px), _window_sum(is_upper, radius_px)
+    return _above_local_threshold(
+        smooth, total, n, upper_total, upper_n, np.float32(share), np.float32(least)
+    )
+
+
+def _window_sum(plane: np.ndarray, radius: int) -> np.ndarray:
+    side = 2 * radius + 1
+    return cv2.boxFilter(plane, cv2.CV_32S, (side, side), normalize=False, borderType=cv2.BORDER_REFLECT_101)
+
+
 @numba.njit(cache=True, nogil=True)
-def split_by_mean(levels, window_sum, n):  # pragma: no cover - compiled
+def _split_by_mean(levels, window_sum, n):  # pragma: no cover - compiled
     """Return uint8 (h, w): levels above their window's mean (whose sum and pixel count are given), else
     0; and 0/1."""
     height, width = levels.shape
@@ -48,7 +80,7 @@ def split_by_mean(levels, window_sum, n):  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, nogil=True)
-def above_local_threshold(
+def _above_local_threshold(
     levels, all_sum, n, upper_sum, upper_n, share, least
 ):  # pragma: no cover - compiled
     """Return uint8 (h, w), 1 where a level exceeds the lower class's mean by enough, and those excesses.
