@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erf
 
+from her2kit.cells.classical import find_nuclei, fit_nuclei
 from her2kit.cells.grade import grade_cells
 from her2kit.cells.membrane import COLUMNS, HALO_UM, measure_membranes
 from her2kit.cells.rays import REACH_UM
-from her2kit.stain.separation import RUIFROK_JOHNSTON, StainMaps
+from her2kit.stain.separation import RUIFROK_JOHNSTON, StainMaps, fit_stain_vectors, separate
 
 FINE = 4  # drawn so many times finer, then averaged over pixels as a camera does
 GREY = (1.0, 1.0, 1.0)
@@ -306,3 +307,30 @@ def test_a_cell_reaches_no_further_than_its_territory():
     cell = measure_membranes(*scene.seen(), mpp=0.25).iloc[0]
     radius = np.hypot(*(cell.outline - 80).T) * 0.25
     assert radius.max() == pytest.approx(3.5 + REACH_UM, abs=0.6)
+
+
+@pytest.mark.parametrize(
+    ("core", "least", "most", "at_least"),
+    [
+        ("0_9b0f", 0, 0.01, "1+"),
+        ("0_a6d0", 0, 0.01, "1+"),
+        ("2_0123", 0.1, 1, "2+"),
+        ("3_a1f1", 0.5, 1, "3+"),
+    ],
+)
+def test_real_cores_of_known_score(real, core, least, most, at_least):
+    """A field of 0.2 mm2 from each core's middle, all cells, graded for stomach."""
+    path = next((real / "her2_tma").glob(f"{core}*.jpg"))
+    pixels = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)[1800:3600, 1800:3600]
+    white = (234.0, 233.0, 240.0)
+    maps = separate(pixels, white, fit_stain_vectors(pixels[::4, ::4], white))
+    nuclei = find_nuclei(maps, fit_nuclei([maps], mpp=0.25), mpp=0.25)
+    cells = measure_membranes(maps, nuclei, mpp=0.25)
+    graded = grade_cells(cells[cells.evaluable], scheme="gastric")
+    assert len(graded) > 300
+    share = (graded.cell_class >= at_least).mean()  # the words sort as the classes do
+    assert least <= share <= most
+    if core.startswith("2"):
+        assert (graded.cell_class == "3+").mean() < 0.1
+    assert all(shapely.Polygon(o).is_valid for o in cells.outline)
+    assert all(shapely.Polygon(o).is_valid for o in cells.nucleus_outline)
