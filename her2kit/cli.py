@@ -4,7 +4,6 @@ Results go to stdout, messages to stderr. Exit status: 0 all done (a refused sli
 failed and is listed while the rest is done, 2 the call itself is wrong.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -102,11 +101,7 @@ course_commands.register(app)
 
 def main() -> None:
     """Run the command line; the console script ``her2kit`` calls this."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        typer.echo("her2kit: stopped; what is finished is kept, --resume goes on from there", err=True)
-        sys.exit(130)
+    app()
 
 
 if __name__ == "__main__":

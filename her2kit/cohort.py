@@ -128,6 +128,9 @@ def _score(job: Job, folder: Path, *, prefix: str) -> dict[str, Any]:
             job.path, job.settings, out=folder, slide_id=job.slide_id, progress=progress, say=say
         )
         return report.record
+    except KeyboardInterrupt:
+        print(f"{prefix}: stopped; what is finished is kept, --resume goes on from there", file=sys.stderr)
+        raise
     except (Her2Error, OSError) as error:
         words = str(error).replace("\n", " ")
         print(f"{prefix}: failed: {words}", file=sys.stderr, flush=True)

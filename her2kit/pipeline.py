@@ -128,6 +128,7 @@ def measure_slide(
         samples,
         mpp=mpp,
         white=white.rgb,
+        white_warning=white.warning,
         tissue_area_mm2=tissue.area_mm2,
         overview=slide.thumbnail(max_px=1024).pixels,
     )

@@ -1,7 +1,6 @@
 """What a notebook runs on: the reader's own slide or a phantom, so that each runs alone and offline."""
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,8 +59,7 @@ def slide_or_phantom(
             )
         return CourseSlide(Path(slide_path), tumour_path or "none", None)
     home = Path(folder) / f"{stain}_{case}_{size_px}_{seed}"
-    if not (home / "manifest.csv").is_file():
-        shutil.rmtree(home, ignore_errors=True)
+    if not home.is_dir():  # a cohort appears whole or not at all
         make_cohort(home, slides=1, seed=seed, size_px=size_px, mpp=0.25, sites=1, stain=stain, cases=[case])
     path = next((home / "slides").glob("*.tif"))
     truth = home / "truth" / path.stem

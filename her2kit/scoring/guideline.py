@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from her2kit.cells.grade import COMPLETE_AT
 from her2kit.scoring.case import Case
 from her2kit.scoring.category import ISH, therapeutic_category
 from her2kit.scoring.counts import Counts
@@ -34,8 +35,6 @@ CAUTION_CELLS = 100
 INTENSE_CELLS, INTENSE_ONE_IN = 10, 100
 """Complete and intense cells that make a slide equivocal: the larger of 10 and 1 % of n. A deviation from
 ASCO/CAP, which names no floor: one false-positive cell among 100,000 would make every slide 2+."""
-COMPLETE_AT = 0.80
-"""Share of the perimeter called complete. Policy: real 3+ cores have quartiles .75 / .90 / .98."""
 BIOPSY_CLUSTER = 5
 """Cells of a gastric biopsy's cluster (Ruschoff et al. 2012: at least 5 cohesive cells)."""
 NEIGHBOUR_UM = 15.0
