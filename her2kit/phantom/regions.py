@@ -4,6 +4,8 @@ Reads the layout that the slide was painted from. The classes stand in the order
 with fat in the place of alveoli. Rasters have 1 um pixels.
 """
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -22,22 +24,32 @@ _CODE[[lay.INVASIVE, lay.STROMA, lay.VESSEL, lay.IMMUNE, lay.NECROSIS, lay.FAT]]
 _CODE[[lay.IN_SITU, lay.NORMAL]] = 6
 
 
-def region_raster(plan: Plan, layout: Layout) -> np.ndarray:
-    """Return the class of each square um, uint8 (ceil(height_um), ceil(width_um))."""
-    return _CODE[_kinds(plan, layout)]
+@dataclass(frozen=True, slots=True)
+class FineTissue:
+    """The tissue at 1 um per pixel."""
+
+    kinds: np.ndarray
+    """uint8 (ceil(height_um), ceil(width_um)), the layout's codes."""
+    tumour: np.ndarray
+    """bool, invasive epithelium with its lumina; necrosis is left out."""
 
 
-def _kinds(plan: Plan, layout: Layout) -> np.ndarray:
-    """Return the layout's kinds at 1 um, borders of epithelium as smooth as they are painted."""
-    kind = _at_1_um(plan, layout.kind, cv2.INTER_NEAREST)
+def fine_tissue(plan: Plan, layout: Layout) -> FineTissue:
+    """Return the tissue at 1 um, borders of epithelium nearly as smooth as they are painted."""
+    kinds = _at_1_um(plan, layout.kind, cv2.INTER_NEAREST)
     owner = _at_1_um(plan, layout.owner, cv2.INTER_NEAREST)
     depth = _at_1_um(plan, layout.depth, cv2.INTER_LINEAR)
     tall = _at_1_um(plan, layout.height, cv2.INTER_LINEAR)
     epithelium = (depth > 0) & (depth < tall) & (owner > 0)
-    kind[epithelium] = owner[epithelium]
-    kind[(kind >= 10) & (depth <= 0)] = lay.STROMA
-    kind[(kind >= 10) & (depth >= tall)] = lay.LUMEN
-    return kind
+    kinds[epithelium] = owner[epithelium]
+    kinds[(kinds >= 10) & (depth <= 0)] = lay.STROMA
+    kinds[(kinds >= 10) & (depth >= tall)] = lay.LUMEN
+    return FineTissue(kinds, (owner == lay.INVASIVE) & ((kinds == lay.INVASIVE) | (kinds == lay.LUMEN)))
+
+
+def region_raster(tissue: FineTissue) -> np.ndarray:
+    """Return the class of each square um, uint8, values as in ``CLASSES``."""
+    return _CODE[tissue.kinds]
 
 
 def _at_1_um(plan: Plan, values: np.ndarray, how: int) -> np.ndarray:
@@ -47,18 +59,11 @@ def _at_1_um(plan: Plan, values: np.ndarray, how: int) -> np.ndarray:
     return cv2.warpAffine(values, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def tumour_mask(plan: Plan, layout: Layout) -> np.ndarray:
-    """Return invasive epithelium with its lumina, bool at 1 um; necrosis is left out."""
-    owner = _at_1_um(plan, layout.owner, cv2.INTER_NEAREST)
-    kinds = _kinds(plan, layout)
-    return (owner == lay.INVASIVE) & ((kinds == lay.INVASIVE) | (kinds == lay.LUMEN))
-
-
-def region_polygons(plan: Plan, layout: Layout) -> list[Region]:
+def region_polygons(tissue: FineTissue, *, mpp: float) -> list[Region]:
     """Return the named polygons of the slide in level-0 pixels: ``tumour`` first, then the other tissues."""
-    kinds = _kinds(plan, layout)
+    kinds = tissue.kinds
     named = {
-        "tumour": tumour_mask(plan, layout),
+        "tumour": tissue.tumour,
         "in_situ": kinds == lay.IN_SITU,
         "normal": kinds == lay.NORMAL,
         "stroma": (kinds == lay.STROMA) | (kinds == lay.VESSEL),
@@ -66,11 +71,7 @@ def region_polygons(plan: Plan, layout: Layout) -> list[Region]:
         "necrosis": kinds == lay.NECROSIS,
         "fat": kinds == lay.FAT,
     }
-    return [
-        Region(name, shape)
-        for name, mask in named.items()
-        for shape in polygons(mask, scale=1 / plan.pixel_um)
-    ]
+    return [Region(name, shape) for name, mask in named.items() for shape in polygons(mask, scale=1 / mpp)]
 
 
 def polygons(mask: np.ndarray, *, scale: float, least_um2: float = 60.0) -> list[shapely.Polygon]:
@@ -113,17 +114,13 @@ def tile_table(plan: Plan, raster: np.ndarray) -> pd.DataFrame:
     side = max(16, round(TILE_UM / plan.pixel_um))
     width, height = plan.size_px
     xs, ys = np.arange(0, width, side), np.arange(0, height, side)
-    ends_x, ends_y = np.minimum(xs + side, width), np.minimum(ys + side, height)
-    to_um = [np.rint(v * plan.pixel_um).astype(int) for v in (xs, ends_x, ys, ends_y)]
-    x0, x1, y0, y1 = (
-        np.clip(v, 0, limit)
-        for v, limit in zip(to_um, (raster.shape[1],) * 2 + (raster.shape[0],) * 2, strict=True)
-    )
+    x0, widths = _cuts(xs, width, plan.pixel_um, raster.shape[1])
+    y0, heights = _cuts(ys, height, plan.pixel_um, raster.shape[0])
     parts = []
     for index in range(len(CLASSES)):
-        total = np.pad((raster == index).astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-        inside = total[np.ix_(y1, x1)] - total[np.ix_(y0, x1)] - total[np.ix_(y1, x0)] + total[np.ix_(y0, x0)]
-        parts.append(inside / np.maximum(np.outer(y1 - y0, x1 - x0), 1))
+        rows = np.add.reduceat((raster == index)[: y0[-1] + heights[-1]], y0, axis=0, dtype=np.int32)
+        inside = np.add.reduceat(rows[:, : x0[-1] + widths[-1]], x0, axis=1)
+        parts.append(inside / np.outer(heights, widths))
     shares = np.stack(parts, axis=-1).reshape(-1, len(CLASSES))
     grid_y, grid_x = np.meshgrid(np.arange(len(ys)), np.arange(len(xs)), indexing="ij")
     table = pd.DataFrame(
@@ -139,6 +136,13 @@ def tile_table(plan: Plan, raster: np.ndarray) -> pd.DataFrame:
         }
     )
     return table.assign(**{f"share_{name}": shares[:, i] for i, name in enumerate(CLASSES)})
+
+
+def _cuts(starts_px: np.ndarray, size_px: int, mpp: float, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each tile begins in the raster of 1 um, and how many pixels it takes, at least one."""
+    starts = np.minimum(np.rint(starts_px * mpp).astype(int), limit - 1)
+    ends = np.append(starts[1:], min(limit, round(size_px * mpp)))
+    return starts, np.maximum(ends - starts, 1)
 
 
 def tile_of(plan: Plan, x_px0: np.ndarray, y_px0: np.ndarray) -> list[str]:

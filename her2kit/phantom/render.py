@@ -51,7 +51,9 @@ class Block:
     pixels: np.ndarray
     """uint8 (h, w, 3)."""
     membrane: np.ndarray
-    """float32 (h, w), DAB of membranes alone, before the optics."""
+    """uint8, highest of 100 times the DAB of membranes alone, before the optics, per um."""
+    place_um: tuple[int, int]
+    """Column and row of ``membrane`` in the slide's raster of 1 um."""
     rows: np.ndarray
     """int32, the cells whose nucleus centre lies in the block."""
     crest: np.ndarray
@@ -96,7 +98,22 @@ def paint_block(scene: Scene, x_px: int, y_px: int) -> Block:
     pixels = expose(
         light, plan.site, mpp=plan.pixel_um, x0_px=x_px - margin, y0_px=y_px - margin, seed=scene.seed
     )
-    return Block(x_px, y_px, np.ascontiguousarray(pixels[inner]), membrane[inner], rows, crest)
+    small, place = _per_um(membrane[inner], x_px, y_px, plan.pixel_um)
+    return Block(x_px, y_px, np.ascontiguousarray(pixels[inner]), small, place, rows, crest)
+
+
+def _per_um(membrane: np.ndarray, x_px: int, y_px: int, mpp: float) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return the highest membrane DAB of each square um, uint8 in hundredths, and its column and row."""
+    rows = ((y_px + np.arange(membrane.shape[0]) + 0.5) * mpp).astype(int)
+    cols = ((x_px + np.arange(membrane.shape[1]) + 0.5) * mpp).astype(int)
+    first_row, first_col = (
+        np.flatnonzero(np.diff(rows, prepend=-1)),
+        np.flatnonzero(np.diff(cols, prepend=-1)),
+    )
+    small = np.maximum.reduceat(np.maximum.reduceat(membrane, first_row, axis=0), first_col, axis=1)
+    full = np.zeros((rows[-1] - rows[0] + 1, cols[-1] - cols[0] + 1), np.uint8)
+    full[np.ix_(rows[first_row] - rows[0], cols[first_col] - cols[0])] = np.clip(np.rint(100 * small), 0, 255)
+    return full, (int(cols[0]), int(rows[0]))
 
 
 def paint_amounts(

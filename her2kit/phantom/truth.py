@@ -22,12 +22,13 @@ from her2kit.phantom.cells import EPITHELIAL, FIBROBLAST, LYMPHOCYTE, MACROPHAGE
 from her2kit.phantom.degrade import spoiled_at
 from her2kit.phantom.plan import PAIRS
 from her2kit.phantom.regions import (
+    FineTissue,
+    fine_tissue,
     major_axis,
     region_polygons,
     region_raster,
     tile_of,
     tile_table,
-    tumour_mask,
 )
 from her2kit.phantom.render import Block, Scene
 from her2kit.phantom.rule import cell_class, planted_score
@@ -43,24 +44,15 @@ class Truth:
         """Start with nothing seen."""
         width, height = (int(np.ceil(side)) for side in scene.plan.size_um)
         self.scene = scene
-        self.membranes = np.zeros((height, width), np.float32)
+        self.membranes = np.zeros((height, width), np.uint8)
         self.crest = np.full(scene.cells.radius.shape, np.nan, np.float32)
 
     def __call__(self, block: Block) -> None:
         """Take one block's samples."""
         self.crest[block.rows] = block.crest
-        mpp = self.scene.plan.pixel_um
-        h, w = block.membrane.shape
-        rows = ((block.y_px + np.arange(h) + 0.5) * mpp).astype(int)
-        cols = ((block.x_px + np.arange(w) + 0.5) * mpp).astype(int)
-        # Highest of each um, first along rows, then along columns.
-        first_row, first_col = (
-            np.flatnonzero(np.diff(rows, prepend=-1)),
-            np.flatnonzero(np.diff(cols, prepend=-1)),
-        )
-        small = np.maximum.reduceat(np.maximum.reduceat(block.membrane, first_row, axis=0), first_col, axis=1)
-        place = np.ix_(rows[first_row], cols[first_col])
-        self.membranes[place] = np.maximum(self.membranes[place], small)
+        (x, y), (h, w) = block.place_um, block.membrane.shape
+        place = (slice(y, y + h), slice(x, x + w))
+        self.membranes[place] = np.maximum(self.membranes[place], block.membrane)
 
     def cells(self) -> pd.DataFrame:
         """Return the planted cells in the kit's columns, with ``pair`` and ``planted_od`` behind."""
@@ -110,20 +102,19 @@ class Truth:
         weight = np.where(arcs.any(axis=1, keepdims=True), arcs, 1)
         return (self.crest[keep] * weight).sum(axis=1) / weight.sum(axis=1)
 
-    def score(self, table: pd.DataFrame) -> dict:
+    def score(self, table: pd.DataFrame, tissue: FineTissue) -> dict:
         """Return the planted score and what the slide was made from."""
         plan = self.scene.plan
         invasive = table[table["compartment"] == "invasive"]
         pairs = list(zip(invasive["completeness_word"], invasive["intensity"], strict=True))
         counts = {pair: pairs.count(pair) for pair in PAIRS}
-        layout = self.scene.layout
         return {
             "slide_id": plan.slide_id,
             **planted_score(counts, plan.guideline),
             "guideline": plan.guideline,
             "pairs": {" ".join(pair): count for pair, count in counts.items()},
             "n_by_compartment": table["compartment"].value_counts().sort_index().to_dict(),
-            **major_axis(tumour_mask(plan, layout)),
+            **major_axis(tissue.tumour),
             "case": plan.name,
             "site": plan.site.name,
             "stain": plan.stain,
@@ -139,17 +130,18 @@ class Truth:
 
     def write(self, folder: Path) -> dict:
         """Write all truth files into ``folder`` and return the score."""
-        plan, layout = self.scene.plan, self.scene.layout
         table = self.cells()
-        raster = region_raster(plan, layout)
-        regions = region_polygons(plan, layout)
-        score = self.score(table)
         write_table(folder / "cells.parquet", table)
-        write_table(folder / "tiles.parquet", tile_table(plan, raster))
+        tissue = fine_tissue(self.scene.plan, self.scene.layout)
+        score = self.score(table, tissue)
+        del table
+        raster = region_raster(tissue)
+        write_table(folder / "tiles.parquet", tile_table(self.scene.plan, raster))
+        regions = region_polygons(tissue, mpp=self.scene.plan.pixel_um)
         write_regions(folder / "regions.geojson", regions)
         write_regions(folder / "tumour.geojson", [r for r in regions if r.name == "tumour"])
         _write_png(folder / "regions.png", raster)
-        _write_png(folder / "membranes.png", np.clip(np.rint(100 * self.membranes), 0, 255).astype(np.uint8))
+        _write_png(folder / "membranes.png", self.membranes)
         with whole_file(folder / "score.json") as part:
             part.write_text(json.dumps(score, indent=1) + "\n", encoding="utf-8")
         return score
