@@ -50,8 +50,16 @@ def fit_cells(slide: Slide, tissue: Tissue, white: WhitePoint, *, mpp: float) ->
     return CellFit(mpp, white, vectors, fit_nuclei(maps, mpp=mpp))
 
 
-def cells_of_tile(tile: Tile, fit: CellFit, slide: Slide) -> pd.DataFrame:
-    """Return the measured, not yet graded cells of a tile, halo included, in level-0 pixels."""
+def cells_of_tile(
+    tile: Tile, fit: CellFit, slide: Slide, own: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> pd.DataFrame:
+    """Return the measured, not yet graded cells of a tile, in level-0 pixels.
+
+    Parameters
+    ----------
+    own
+        Takes ``x_px0`` and ``y_px0`` of the cells, gives bool (n,): those to keep. The halo's are not.
+    """
     maps = separate(tile.pixels, fit.white.rgb, fit.vectors)
     nuclei = find_nuclei(maps, fit.nuclei, mpp=fit.mpp)
     scale = slide.scale_at(fit.mpp)
@@ -62,26 +70,17 @@ def cells_of_tile(tile: Tile, fit: CellFit, slide: Slide) -> pd.DataFrame:
         (slide.height_px0 - tile.y_px0) / scale,
     )
     measured = measure_membranes(maps, nuclei, mpp=fit.mpp, slide_box_px=slide_box_px)
-    table = nuclei.table
-    origin = np.array([tile.x_px0, tile.y_px0], dtype=np.float64)
-
-    def to_px0(outlines: pd.Series) -> list[np.ndarray]:
-        return [(origin + o * scale).astype(np.float32) for o in outlines]
-
-    return pd.DataFrame(
-        {
-            "x_px0": tile.x_px0 + table["x_px"] * scale,
-            "y_px0": tile.y_px0 + table["y_px"] * scale,
-            "area_um2": table["area_um2"],
-            "axis_ratio": table["axis_ratio"],
-            "nuclear_dab_od": table["dab_od"],
-            "confidence": table["confidence"],
-            "hematoxylin_od": table["hematoxylin_od"],
-            **{name: measured[name] for name in measured if name not in ("outline", "nucleus_outline")},
-            "outline": to_px0(measured["outline"]),
-            "nucleus_outline": to_px0(measured["nucleus_outline"]),
-        }
-    )
+    nucleus = nuclei.table.rename(columns={"dab_od": "nuclear_dab_od"}).drop(columns="ring_dab_od")
+    cells = pd.concat([nucleus, measured], axis=1)
+    cells["x_px0"] = tile.x_px0 + cells.pop("x_px") * scale
+    cells["y_px0"] = tile.y_px0 + cells.pop("y_px") * scale
+    cells = cells[own(cells["x_px0"].to_numpy(), cells["y_px0"].to_numpy())].copy()
+    corner = np.array([tile.x_px0, tile.y_px0])
+    for name in ("outline", "nucleus_outline"):
+        if len(cells):
+            moved = corner + np.stack(list(cells[name])) * scale
+            cells[name] = pd.Series(list(moved.astype(np.float32)), index=cells.index, dtype=object)
+    return cells
 
 
 def find_cells(
@@ -112,9 +111,12 @@ def find_cells(
     rows = list(grid.table.itertuples(index=False))
 
     def work(row) -> pd.DataFrame:
-        cells = cells_of_tile(read_tissue(slide, tissue, grid, row), fit, slide)
-        x, y = cells["x_px0"].to_numpy(), cells["y_px0"].to_numpy()
-        return cells[owned(x, y, grid, row) & tissue.contains(x, y)].assign(tile_id=row.tile_id)
+        def own(x_px0: np.ndarray, y_px0: np.ndarray) -> np.ndarray:
+            return owned(x_px0, y_px0, grid, row) & tissue.contains(x_px0, y_px0)
+
+        return cells_of_tile(read_tissue(slide, tissue, grid, row), fit, slide, own).assign(
+            tile_id=row.tile_id
+        )
 
     parts = []
     for done, cells in enumerate(_in_threads(work, rows, threads), start=1):
