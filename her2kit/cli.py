@@ -84,13 +84,18 @@ def phantom(
     overwrite: Annotated[bool, typer.Option(help="Replace OUT if it exists.")] = False,
 ) -> None:
     """Make synthetic slides with a known answer."""
+    from tqdm import tqdm
+
     from her2kit.phantom.cohort import make_cohort
 
+    form = "{desc}: {percentage:.0f}% |{bar}| {elapsed}, {remaining} to go"
     try:
-        path = make_cohort(
-            out, slides=slides, seed=seed, size_px=size_px, mpp=mpp, sites=sites, stain=stain,
-            with_he=with_he, degrade=degrade, workers=workers, overwrite=overwrite,
-        )  # fmt: skip
+        with tqdm(total=1.0, desc="phantom", bar_format=form, disable=None, leave=False) as bar:
+            path = make_cohort(
+                out, slides=slides, seed=seed, size_px=size_px, mpp=mpp, sites=sites, stain=stain,
+                with_he=with_he, degrade=degrade, workers=workers, overwrite=overwrite,
+                progress=lambda share: bar.update(share - bar.n),
+            )  # fmt: skip
     except (Her2Error, ValueError) as error:
         _wrong_call(str(error))
     typer.echo(path)
