@@ -5,11 +5,9 @@ tiles through them. The result does not depend on the tiling, nor on the number 
 """
 
 import itertools
-import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +19,7 @@ from her2kit.cells.membrane import measure_membranes
 from her2kit.cells.table import conform_cells, empty_cells
 from her2kit.slides.sample import sample_fields
 from her2kit.slides.slide import Slide, Tile
-from her2kit.slides.tiles import TileGrid, owned, tile_grid
+from her2kit.slides.tiles import owned, read_tissue, tile_grid
 from her2kit.slides.tissue import Tissue
 from her2kit.slides.white_point import WhitePoint
 from her2kit.stain.separation import StainVectors, fit_stain_vectors, separate
@@ -131,32 +129,6 @@ def find_cells(
     cells["cell_type"] = cell_types(cells, xy_um)
     ids = [f"c{i:07d}" for i in range(1, len(cells) + 1)]
     return conform_cells(cells.assign(cell_id=ids, slide_id=slide.slide_id))
-
-
-def read_tissue(slide: Slide, tissue: Tissue, grid: TileGrid, row: Any) -> Tile:
-    """Read the part of a tile that holds tissue, with its halo, not beyond the slide's border.
-
-    The border is the same for every tiling, so the cells beside it are too.
-    """
-    r, c = grid.place(row)
-    edges = []
-    for axis, (index, size_px0) in enumerate(((r, slide.height_px0), (c, slide.width_px0))):
-        other = slice(*_mask_range((c, r)[axis], grid, tissue))
-        own = slice(*_mask_range(index, grid, tissue))
-        part = tissue.mask[own, other] if axis == 0 else tissue.mask[other, own]
-        hit = np.flatnonzero(part.any(axis=1 - axis)) + own.start
-        first, last = hit[0] * tissue.scale / grid.scale, (hit[-1] + 1) * tissue.scale / grid.scale
-        low = max(index * grid.tile_px, math.floor(first)) - grid.halo_px
-        high = min((index + 1) * grid.tile_px, math.ceil(last)) + grid.halo_px
-        edges.append((max(low, 0), min(high, math.ceil(size_px0 / grid.scale - 1e-9))))
-    (top, bottom), (left, right) = edges
-    return slide.read(left * grid.scale, top * grid.scale, right - left, bottom - top, mpp=grid.mpp)
-
-
-def _mask_range(index: int, grid: TileGrid, tissue: Tissue) -> tuple[int, int]:
-    """Return the first and last+1 pixel of the tissue mask that a row or column of tiles touches."""
-    first, last = (place * grid.size_px0 / tissue.scale for place in (index, index + 1))
-    return math.floor(first), math.ceil(last)
 
 
 def _in_threads(work: Callable, items: list, threads: int) -> Iterator:

@@ -127,6 +127,26 @@ def read_tile(slide: Slide, grid: TileGrid, row: Any) -> Tile:
     return slide.read(x, y, side, side, mpp=grid.mpp)
 
 
+def read_tissue(slide: Slide, tissue: Tissue, grid: TileGrid, row: Any) -> Tile:
+    """Read the part of a tile that holds tissue, with its halo, and not beyond the slide's border.
+
+    What a local method finds on that tissue is what it finds in the whole tile, for less work. The border
+    is the same for every tiling, so what is found beside it is, too.
+    """
+    core = np.array(grid.place(row))[:, None] * grid.tile_px + [0, grid.tile_px]  # rows, columns; first, end
+    per_px = grid.scale / tissue.scale  # pixels of the mask per pixel of the grid
+    first, end = np.floor(core[:, 0] * per_px).astype(int), np.ceil(core[:, 1] * per_px).astype(int)
+    part = tissue.mask[first[0] : end[0], first[1] : end[1]]
+    sides = []
+    for axis, size_px0 in enumerate((slide.height_px0, slide.width_px0)):
+        hit = np.flatnonzero(part.any(axis=1 - axis)) + first[axis]
+        low = max(core[axis, 0], math.floor(hit[0] / per_px)) - grid.halo_px
+        high = min(core[axis, 1], math.ceil((hit[-1] + 1) / per_px)) + grid.halo_px
+        sides.append((max(int(low), 0), min(int(high), math.ceil(size_px0 / grid.scale - 1e-9))))
+    (top, bottom), (left, right) = sides
+    return slide.read(left * grid.scale, top * grid.scale, right - left, bottom - top, mpp=grid.mpp)
+
+
 def owned(x_px0: np.ndarray, y_px0: np.ndarray, grid: TileGrid, row: Any) -> np.ndarray:
     """Return which level-0 points belong to a tile, bool (n,): each belongs to one tile of the lattice.
 

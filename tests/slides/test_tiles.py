@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from her2kit.errors import MppError
 from her2kit.slides.slide import open_slide
-from her2kit.slides.tiles import COLUMNS, TileGrid, owned, read_tile, stitch, tile_grid
+from her2kit.slides.tiles import COLUMNS, TileGrid, owned, read_tile, read_tissue, stitch, tile_grid
 from her2kit.slides.tissue import Tissue
 
 WIDTH, HEIGHT, MPP = 333, 257, 0.25
@@ -123,6 +123,27 @@ def test_pixels_fit_across_tiles(slide, mpp, tile_px):
         np.testing.assert_array_equal(tile.pixels[: seen.shape[0], : seen.shape[1]], seen)
         assert tile.x_px0 == pytest.approx(row.x_px0 - halo * grid.scale)
         assert tile.mpp == pytest.approx(grid.mpp)
+
+
+@pytest.mark.parametrize(("tile_px", "mpp"), [(64, 0.5), (100, 0.5), (75, 0.8)])
+def test_the_part_with_tissue_holds_all_of_it_with_its_halo(slide, tile_px, mpp):
+    mask = np.zeros((math.ceil(HEIGHT / 32), math.ceil(WIDTH / 32)), bool)
+    mask[1:3, 4:7] = mask[-2:, 2:3] = True
+    tissue = tissue_of(mask)
+    grid = tile_grid(slide, tissue, tile_px=tile_px, halo_um=6.0, mpp=mpp)
+    for row in grid.table.itertuples():
+        whole, part = read_tile(slide, grid, row), read_tissue(slide, tissue, grid, row)
+        top, left = (round((getattr(part, k) - getattr(whole, k)) / grid.scale) for k in ("y_px0", "x_px0"))
+        height, width = part.pixels.shape[:2]
+        np.testing.assert_array_equal(whole.pixels[top : top + height, left : left + width], part.pixels)
+        assert min(part.x_px0, part.y_px0) >= 0
+        inside = np.argwhere(mask) * tissue.scale + tissue.scale / 2
+        mine = inside[owned(inside[:, 1], inside[:, 0], grid, row)]
+        halo = grid.halo_px * grid.scale
+        low, high = mine.min(axis=0) - halo, mine.max(axis=0) + halo
+        end = np.array([part.y_px0 + height * grid.scale, part.x_px0 + width * grid.scale])
+        assert (np.maximum(low, 0) >= [part.y_px0, part.x_px0]).all()
+        assert (np.minimum(high, [slide.height_px0, slide.width_px0]) <= end).all()
 
 
 def test_stitched_labels_come_back_where_they_were(slide):
