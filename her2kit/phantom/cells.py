@@ -12,17 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from her2kit.phantom.layout import GRID_UM, Layout
-from her2kit.phantom.noise import F, jit, small, unit, value_noise
+from her2kit.phantom.noise import F, jit, unit, value_noise
 from her2kit.phantom.plan import Plan
+from her2kit.phantom.shapes import EPITHELIAL, FIBROBLAST, LYMPHOCYTE, MACROPHAGE, cell_shapes
+from her2kit.phantom.space import BIN_UM, bilinear, fibre_phase, relative_distance
 
-RAYS = 32
-"""Vertices of a cell's outline."""
-NUCLEUS_RAYS = 24
-EPITHELIAL, LYMPHOCYTE, FIBROBLAST, MACROPHAGE = 0, 1, 2, 3
 _PITCH_UM = 2.2
-_BIN_UM = 12.0
-_WARP_UM, _WARP_STEP_UM = 1.3, 5.0
-"""How far and at which scale cell borders meander."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +41,8 @@ class Cells:
     """float32 (n, NUCLEUS_RAYS), radius of the nucleus by angle."""
     radius: np.ndarray
     """float32 (n, RAYS), radius of the cell by angle, from the nucleus centre."""
+    beside: np.ndarray
+    """int32 (n, RAYS), the cell beyond each vertex of an epithelial cell; -1 where there is none."""
 
     def __len__(self) -> int:
         return len(self.x)
@@ -65,8 +62,10 @@ def place_cells(plan: Plan, layout: Layout, *, seed: int) -> Cells:
     bins = _bin(x, y, width, height)
     shape_maps = (layout.depth, layout.height)
     median = F(plan.nucleus_um2)
-    nucleus, profile, radius = _shapes(x, y, axis, half, what, kind, bins, shape_maps, median, seed)
-    return Cells(x, y, axis, half, what, kind, nucleus, profile, radius)
+    nucleus, profile, radius, beside = cell_shapes(
+        x, y, axis, half, what, kind, bins, shape_maps, median, seed
+    )
+    return Cells(x, y, axis, half, what, kind, nucleus, profile, radius, beside)
 
 
 @jit
@@ -75,57 +74,6 @@ def _hashes(n, seed):
     for i in range(n):
         out[i] = unit(i, 77, seed)
     return out
-
-
-@small
-def bilinear(values, x, y):
-    """Return ``values`` of a layout map at a place in um."""
-    fx = min(max(x / F(GRID_UM) - F(0.5), F(0)), F(values.shape[1] - 1.001))
-    fy = min(max(y / F(GRID_UM) - F(0.5), F(0)), F(values.shape[0] - 1.001))
-    ix, iy = np.int32(fx), np.int32(fy)
-    u, v = fx - ix, fy - iy
-    top = values[iy, ix] + (values[iy, ix + 1] - values[iy, ix]) * u
-    bottom = values[iy + 1, ix] + (values[iy + 1, ix + 1] - values[iy + 1, ix]) * u
-    return top + (bottom - top) * v
-
-
-@small
-def depth_at(depth_map, x, y, seed):
-    """Return the depth in um with the roughness that borders of epithelium have below the layout's grid."""
-    depth = bilinear(depth_map, x, y)
-    if abs(depth) < 6:
-        depth += F(1.1) * value_noise(x / 8, y / 8, seed + 13)
-        depth += F(0.6) * value_noise(x / F(2.6), y / F(2.6), seed + 14)
-    return depth
-
-
-@small
-def rough_tall(tall_map, x, y, seed):
-    """Return the height of the epithelium in um, with an uneven lumen side."""
-    tall = bilinear(tall_map, x, y)
-    if tall < 80:
-        tall += F(1.2) * value_noise(x / 7, y / 7, seed + 15)
-        tall += F(0.6) * value_noise(x / 2, y / 2, seed + 16)
-    return tall
-
-
-@small
-def warp(x, y, seed):
-    """Return the offset in um that makes cell borders meander at this place."""
-    s = F(1.0 / _WARP_STEP_UM)
-    return (
-        F(_WARP_UM) * value_noise(x * s, y * s, seed + 11),
-        F(_WARP_UM) * value_noise(x * s, y * s, seed + 12),
-    )
-
-
-@small
-def relative_distance(px, py, x, y, ax, ay, along, across):
-    """Return how far a point is from a cell's centre, in units of the cell's own ellipse."""
-    dx, dy = px - x, py - y
-    u = (dx * ax + dy * ay) / along
-    v = (dy * ax - dx * ay) / across
-    return np.sqrt(u * u + v * v)
 
 
 @jit
@@ -142,7 +90,7 @@ def _gradient(depth, x, y):
 @jit
 def _throw(order, nx, ny, maps, spacing, seed, width, height_um):
     kind_map, depth_map, tall_map, immune_map = maps
-    bx, by = int(width / _BIN_UM) + 1, int(height_um / _BIN_UM) + 1
+    bx, by = int(width / BIN_UM) + 1, int(height_um / BIN_UM) + 1
     head = np.full((by, bx), -1, np.int32)
     room = nx * ny // 3 + 16
     following = np.empty(room, np.int32)
@@ -211,8 +159,8 @@ def _throw(order, nx, ny, maps, spacing, seed, width, height_um):
                 keep_along, keep_across = F(44) - 20 * lot, F(22) - 11 * lot
         else:
             continue
-        gx, gy = int(x / _BIN_UM), int(y / _BIN_UM)
-        reach = int((max(keep_along, keep_across) if not filling else F(36)) / _BIN_UM) + 1
+        gx, gy = int(x / BIN_UM), int(y / BIN_UM)
+        reach = int((max(keep_along, keep_across) if not filling else F(36)) / BIN_UM) + 1
         free = True
         for jy in range(max(0, gy - reach), min(by, gy + reach + 1)):
             for jx in range(max(0, gx - reach), min(bx, gx + reach + 1)):
@@ -262,172 +210,17 @@ def _fibre(depth_map, x, y, seed):
 
 
 @jit
-def fibre_phase(depth_map, x, y, seed):
-    """Return the coordinate across the fibres: they follow its isolines and wrap around epithelium."""
-    base = F(0.45) * x + F(0.9) * y
-    bent = base + F(75) * value_noise(x / 130, y / 130, seed + 21)
-    bent += F(16) * value_noise(x / 42, y / 42, seed + 22)
-    near = max(bilinear(depth_map, x, y), F(-30.0))
-    return bent * F(0.75) + F(1.5) * near
-
-
-@jit
 def _bin(x, y, width, height):
     """Return ``start`` and ``members``: the cells of each square bin, in one flat list."""
-    bx, by = int(width / _BIN_UM) + 1, int(height / _BIN_UM) + 1
+    bx, by = int(width / BIN_UM) + 1, int(height / BIN_UM) + 1
     start = np.zeros(by * bx + 1, np.int32)
     for i in range(len(x)):
-        start[int(y[i] / _BIN_UM) * bx + int(x[i] / _BIN_UM) + 1] += 1
+        start[int(y[i] / BIN_UM) * bx + int(x[i] / BIN_UM) + 1] += 1
     start = np.cumsum(start).astype(np.int32)
     fill = start[:-1].copy()
     members = np.empty(len(x), np.int32)
     for i in range(len(x)):
-        b = int(y[i] / _BIN_UM) * bx + int(x[i] / _BIN_UM)
+        b = int(y[i] / BIN_UM) * bx + int(x[i] / BIN_UM)
         members[fill[b]] = i
         fill[b] += 1
     return start, members, bx, by
-
-
-@jit
-def _shapes(x, y, axis, half, what, kind, bins, maps, nucleus_um2, seed):
-    depth_map, tall_map = maps
-    start, members, bx, by = bins
-    n = len(x)
-    nucleus = np.empty((n, 2), np.float32)
-    profile = np.empty((n, NUCLEUS_RAYS), np.float32)
-    radius = np.empty((n, RAYS), np.float32)
-    near = np.empty(160, np.int32)
-    for i in range(n):
-        lot = [unit(i, k, seed + 31) for k in range(12)]
-        normal = F(1.7) * (lot[0] + lot[1] + lot[2] + lot[3] - 2)
-        ax, ay = axis[i, 0], axis[i, 1]
-        cx, cy = x[i], y[i]
-        if what[i] != EPITHELIAL:
-            # Lone cells: their own ellipse is the cell.
-            thin = F(0.92) if what[i] == LYMPHOCYTE else F(0.75)
-            along, across = (
-                half[i, 0] * thin,
-                half[i, 1] * (thin if what[i] != MACROPHAGE else F(0.45)),
-            )
-            if what[i] == MACROPHAGE:
-                along *= F(0.75)
-            nucleus[i, 0], nucleus[i, 1] = cx, cy
-            _lobed(
-                profile[i],
-                ax,
-                ay,
-                along,
-                across * (F(0.82) + F(0.18) * lot[6]),
-                lot,
-                F(0.06),
-            )
-            for k in range(RAYS):
-                t = F(2 * np.pi * k / RAYS)
-                radius[i, k] = (
-                    _ellipse(np.cos(t), np.sin(t), ax, ay, half[i, 0] * 1.08, half[i, 1] * 1.08) + 0.25
-                )
-            continue
-        m = 0
-        gx, gy = int(cx / _BIN_UM), int(cy / _BIN_UM)
-        reach = int(2.2 * half[i, 0] / _BIN_UM) + 1
-        limit = F(2.2) * half[i, 0] + 4
-        for jy in range(max(0, gy - reach), min(by, gy + reach + 1)):
-            for jx in range(max(0, gx - reach), min(bx, gx + reach + 1)):
-                for q in range(start[jy * bx + jx], start[jy * bx + jx + 1]):
-                    j = members[q]
-                    if j == i or what[j] != EPITHELIAL or m >= 160:
-                        continue
-                    if np.hypot(x[j] - cx, y[j] - cy) < limit + half[j, 0]:
-                        near[m] = j
-                        m += 1
-        tall = bilinear(tall_map, cx, cy)
-        columnar = tall < 80
-        area = nucleus_um2 * np.exp(F(0.45) * normal)
-        if kind[i] == 12:
-            area = F(26) * np.exp(F(0.18) * normal)
-        ratio = F(0.58) + F(0.36) * lot[4]
-        if columnar:
-            shift = (F(0.32) + F(0.22) * lot[5] - F(0.5)) * tall
-            ratio -= F(0.20)
-        else:
-            shift = (lot[5] - F(0.5)) * F(0.3) * half[i, 0]
-        mx, my = cx + ax * shift, cy + ay * shift
-        if not _owns(i, mx, my, near, m, x, y, axis, half, depth_map, tall_map, seed):
-            mx, my = cx, cy
-        nucleus[i, 0], nucleus[i, 1] = mx, my
-        for k in range(RAYS):
-            t = F(2 * np.pi * k / RAYS)
-            ux, uy = np.cos(t), np.sin(t)
-            far = F(0.8)
-            step = F(0.8)
-            while far < 45 and _owns(
-                i, mx + ux * far, my + uy * far, near, m, x, y, axis, half, depth_map, tall_map, seed
-            ):
-                far += step
-            low, high = far - step, far
-            for _ in range(4):
-                mid = F(0.5) * (low + high)
-                if _owns(
-                    i, mx + ux * mid, my + uy * mid, near, m, x, y, axis, half, depth_map, tall_map, seed
-                ):
-                    low = mid
-                else:
-                    high = mid
-            radius[i, k] = max(low, F(0.8))
-        turn = F(0.5) * (lot[6] - F(0.5))
-        tx, ty = ax * np.cos(turn) - ay * np.sin(turn), ay * np.cos(turn) + ax * np.sin(turn)
-        across = np.sqrt(area * ratio / F(np.pi))
-        _lobed(profile[i], tx, ty, across / ratio, across, lot, F(0.07))
-        _mould(profile[i], radius[i])
-    return nucleus, profile, radius
-
-
-@jit
-def _ellipse(ux, uy, ax, ay, along, across):
-    u, v = (ux * ax + uy * ay) / along, (uy * ax - ux * ay) / across
-    return F(1) / np.sqrt(u * u + v * v)
-
-
-@jit
-def _lobed(profile, ax, ay, along, across, lot, rough):
-    for k in range(len(profile)):
-        t = F(2 * np.pi * k / len(profile))
-        lobe = rough * (lot[7] - 0.3) * np.cos(2 * t + 6.3 * lot[8]) + rough * lot[9] * np.cos(
-            3 * t + 6.3 * lot[10]
-        )
-        lobe += F(0.2) * rough * np.cos(5 * t + 6.3 * lot[11])
-        profile[k] = _ellipse(np.cos(t), np.sin(t), ax, ay, along, across) * (1 + lobe)
-
-
-@jit
-def _mould(profile, radius):
-    """Keep the nucleus about 0.6 um inside its cell, then smooth it."""
-    m, n = len(profile), len(radius)
-    tight = np.empty(m, np.float32)
-    for k in range(m):
-        f = F(k) * n / m
-        a = int(f)
-        cell = radius[a % n] + (radius[(a + 1) % n] - radius[a % n]) * (f - a)
-        tight[k] = min(profile[k], max(F(0.94) * cell - F(0.35), F(1.2)))
-    for k in range(m):
-        soft = (tight[k - 1] + 2 * tight[k] + tight[(k + 1) % m]) / 4
-        profile[k] = min(soft, tight[k] * F(1.04))
-
-
-@jit
-def _owns(i, px, py, near, m, x, y, axis, half, depth_map, tall_map, seed):
-    """Say whether the point belongs to cell ``i``: inside the epithelium and nearest to it."""
-    depth = depth_at(depth_map, px, py, seed)
-    if depth <= 0 or depth >= rough_tall(tall_map, px, py, seed):
-        return False
-    wx, wy = warp(px, py, seed)
-    qx, qy = px + wx, py + wy
-    own = relative_distance(qx, qy, x[i], y[i], axis[i, 0], axis[i, 1], half[i, 0], half[i, 1])
-    if own > 2.15:
-        return False
-    for k in range(m):
-        j = near[k]
-        d = relative_distance(qx, qy, x[j], y[j], axis[j, 0], axis[j, 1], half[j, 0], half[j, 1])
-        if d < own or (d == own and j < i):
-            return False
-    return True

@@ -7,9 +7,9 @@ of both sides; along it the stain is granular. Amounts of stain, no colours.
 
 import numpy as np
 
-from her2kit.phantom.cells import depth_at, rough_tall, warp
 from her2kit.phantom.ground import step
 from her2kit.phantom.noise import F, jit, small, unit, value_noise
+from her2kit.phantom.space import depth_at, rough_tall, warp
 
 _REACH = 2.2
 """A point further than this from every cell, in units of the cell, belongs to none."""
@@ -118,7 +118,7 @@ def paint_epithelium(
                 gap = (dj - di) / max(slope, F(0.05))
             grain = F(0.62) * value_noise(px / F(0.9), py / F(0.9), seed + 91)
             grain += F(0.38) * value_noise(px / F(2.4), py / F(2.4), seed + 92)
-            stain_line = F(0)
+            stain_line = smear = F(0)
             if gap < 3.5 or border < 3.5:
                 dots = F(1.0) + F(0.32) * grain
                 dots += F(0.40) * value_noise(px / F(3.6), py / F(3.6), seed + 98)
@@ -130,12 +130,18 @@ def paint_epithelium(
                     side = (part * shared) ** 3
                     free = np.exp(-(((border - F(0.35)) / (s * F(0.8))) ** 2) / 2)
                     stain_line = part * free * F(0.75)
+                    # An obliquely cut membrane smears into the cell on one side.
+                    slant = step(value_noise(px / 14, py / 14, seed + 99), F(0.0), F(0.7))
+                    smear = F(0.18) * part * slant * np.exp(-gap / F(1.3))
                 if j >= 0 and od[j] > 0 and gap < 3.5:
                     part = around(arcs, j, px - nucleus[j, 0], py - nucleus[j, 1]) * od[j]
                     side += (part * np.exp(-(((gap + F(0.12)) / sigma[j]) ** 2) / 2)) ** 3
                 stain_line = max(stain_line, (F(0.5) * side) ** F(1 / 3)) * dots
-            texture = F(1.0) + F(0.55) * grain
-            c = cytoplasm[i] * max(F(0.15), texture + F(0.25) * value_noise(px / 6, py / 6, seed + 93))
+            texture = F(1.0) + F(0.40) * grain
+            c = (
+                cytoplasm[i] * max(F(0.15), texture + F(0.25) * value_noise(px / 6, py / 6, seed + 93))
+                + smear
+            )
             h = body * max(F(0.1), F(1.0) + F(0.95) * grain)
             if kind[i] == 12:
                 foam = step(
@@ -145,10 +151,6 @@ def paint_epithelium(
                 )
                 h *= F(1.4) - F(0.9) * foam
             # A thin pale seam where two unstained cells meet.
-            if od[i] > 0 and gap < 6:
-                # Obliquely cut membranes smear into the cell on one side.
-                slant = step(value_noise(px / 14, py / 14, seed + 99), F(0.0), F(0.7))
-                c += F(0.22) * od[i] * slant * np.exp(-gap / F(1.6))
             seam = np.exp(-((gap / F(0.35)) ** 2))
             h *= 1 - F(0.35) * seam
             for plane in range(4):

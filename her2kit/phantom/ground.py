@@ -8,9 +8,9 @@ thin walls (Worley 1996). Red blood cells and dust are grey discs thrown on a ha
 
 import numpy as np
 
-from her2kit.phantom.cells import bilinear, depth_at, fibre_phase, rough_tall
 from her2kit.phantom.layout import GRID_UM
 from her2kit.phantom.noise import F, jit, small, unit, value_noise
+from her2kit.phantom.space import bilinear, depth_at, fibre_phase, rough_tall
 
 H, D, E, G = 0, 1, 2, 3
 """Planes of the amounts: hematoxylin, DAB, eosin, grey."""
@@ -125,12 +125,12 @@ def _stroma(depth_map, loose_map, x, y, depth, soft, seed):
     hole_bias = F(0.25) * value_noise(x / 20, y / 20, seed + 108) + F(0.12) * loose
     gap = step(hole + F(0.34) * loose, F(0.18), F(0.30))
     speck = value_noise(x / F(1.7), y / F(1.7), seed + 107)
-    dense = F(0.044) + F(0.018) * fine + F(0.035) * lines + F(0.018) * grain + F(0.026) * speck
+    dense = F(0.056) + F(0.027) * fine + F(0.046) * lines + F(0.012) * grain + F(0.022) * speck
     # Small bright clefts between the fibres.
     split = fine - F(0.5) * speck + hole_bias
     dense *= 1 - F(0.85) * step(split, F(0.45), F(0.7))
     dense *= F(1.0) - F(0.20) * min(max(loose, F(-1.5)), F(1.5))
-    bare = F(0.095) * step(lines, F(0.45), F(0.80)) * (1 + F(0.5) * grain)
+    bare = F(0.11) * step(lines, F(0.45), F(0.80)) * (1 + F(0.5) * grain)
     h = dense * (1 - gap) + bare * gap
     cleft = value_noise(x / 34, y / 34, seed + 51) + F(0.25) * loose
     if depth > -3.0 and depth < 0.3 and cleft > 0.42:
@@ -163,6 +163,33 @@ def _fat_wall(x, y, seed):
             elif r < second:
                 second = r
     return F(0.5) * (second - first)
+
+
+@jit
+def grain(amounts, x0_um, y0_um, mpp, seed):
+    """Make tissue uneven at 0.5 to 1.5 um, in place: section thickness, background stain, refraction.
+
+    Glass stays as it is.
+    """
+    for row in range(amounts.shape[1]):
+        y = F(y0_um + (row + 0.5) * mpp)
+        for col in range(amounts.shape[2]):
+            x = F(x0_um + (col + 0.5) * mpp)
+            h, d = amounts[0, row, col], amounts[1, row, col]
+            tissue = min(F(1), (h + d + amounts[2, row, col] + abs(amounts[3, row, col])) * 25)
+            if tissue < F(0.02):
+                continue
+            fine = value_noise(x / F(0.55), y / F(0.55), seed + 121)
+            wide = value_noise(x / F(1.15), y / F(1.15), seed + 122)
+            other = value_noise(x / F(0.8), y / F(0.8), seed + 123)
+            thick = F(1) + F(0.30) * fine + F(0.24) * wide
+            amounts[0, row, col] = h * thick + tissue * F(0.010) * other
+            amounts[1, row, col] = d * (F(1) + F(0.5) * (thick - 1)) + tissue * F(0.012) * max(
+                other - wide, F(-0.6)
+            )
+            amounts[3, row, col] += (
+                tissue * F(0.022) * (F(0.7) * fine + F(0.6) * value_noise(x / F(0.9), y / F(0.9), seed + 124))
+            )
 
 
 @jit

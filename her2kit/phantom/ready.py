@@ -20,13 +20,13 @@ READY: dict[str, dict] = {
     },
     "2+": {
         "fractions": _mix(
-            0.08,
+            0.10,
             incomplete_faint=0.16,
-            complete_faint=0.05,
-            incomplete_weak=0.11,
-            complete_weak=0.30,
+            complete_faint=0.06,
+            incomplete_weak=0.12,
+            complete_weak=0.36,
             incomplete_moderate=0.04,
-            complete_moderate=0.25,
+            complete_moderate=0.15,
             complete_intense=0.01,
         )
     },

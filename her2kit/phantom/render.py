@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 
 from her2kit.phantom import degrade as spoil
-from her2kit.phantom.cells import EPITHELIAL, RAYS, Cells
+from her2kit.phantom.cells import Cells
 from her2kit.phantom.epithelium import own, paint_epithelium, paint_lone, paint_nuclei
-from her2kit.phantom.ground import paint_grey, paint_ground
+from her2kit.phantom.ground import grain, paint_grey, paint_ground
 from her2kit.phantom.layout import GRID_UM, Layout
 from her2kit.phantom.noise import jit
 from her2kit.phantom.optics import GREY, blur, expose, margin_px, sharpen, to_light
 from her2kit.phantom.plan import Plan
+from her2kit.phantom.shapes import EPITHELIAL, RAYS
 from her2kit.phantom.stain import CellStain
 
 BLOCK_PX = 1024
@@ -167,6 +168,7 @@ def paint_amounts(
         strength,
         seed,
     )
+    grain(amounts, x0, y0, mpp, seed)
     for plane, slow in ((0, layout.hematoxylin), (1, layout.dab)):
         amounts[plane] *= _resample(slow, x0, y0, mpp, shape)
     membrane *= _resample(layout.dab, x0, y0, mpp, shape)

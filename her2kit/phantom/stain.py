@@ -10,16 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from her2kit.phantom.cells import EPITHELIAL, LYMPHOCYTE, MACROPHAGE, RAYS, Cells
+from her2kit.phantom.arcs import plant_arcs
+from her2kit.phantom.cells import Cells
 from her2kit.phantom.layout import GRID_UM, IN_SITU, INVASIVE, NORMAL, Layout
 from her2kit.phantom.plan import PAIRS, Fractions, Plan
+from her2kit.phantom.shapes import EPITHELIAL, LYMPHOCYTE, MACROPHAGE
 
 BANDS: dict[str, tuple[float, float, float]] = {
     "none": (0.0, 0.0, 0.0),
     "faint": (0.12, 0.15, 0.18),
     "weak": (0.21, 0.235, 0.27),
     "moderate": (0.30, 0.34, 0.41),
-    "intense": (0.53, 0.62, 0.92),
+    "intense": (0.50, 0.57, 0.86),
 }
 """Optical density of DAB along the membrane as seen through usual optics: low, middle, high of each word."""
 WIDTHS: dict[str, tuple[float, float]] = {
@@ -32,7 +34,7 @@ WIDTHS: dict[str, tuple[float, float]] = {
 """Full width at half maximum in um, mean and s.d. (Scheel et al. 2018)."""
 _BLUR_UM, _SHARPEN, _SHARPEN_UM = 0.30, 1.6, 0.6
 """Usual optics; a site's own differ a little, and ``dab_od`` of the truth is read from the site's picture."""
-_CROWD = 1.18
+_CROWD = 1.28
 """Granules and the far side of the membrane raise the crest by about this factor; measured on phantoms."""
 _FWHM = 2.3548
 
@@ -103,10 +105,10 @@ def stain_cells(plan: Plan, layout: Layout, cells: Cells, rng: np.random.Generat
                 [PAIRS.index(tuple(w.split())) for w in words], n, p=[0.2, 0.25, 0.25, 0.2, 0.1]
             )
             pair[positive] = choice[positive]
+    arcs, pair = plant_arcs(cells, pair, basolateral=plan.basolateral, rng=rng)
     seen, sigma = _crest(pair, level, rng)
     seen *= np.float32(plan.dab_gain)
     cytoplasm = _cytoplasm(plan, cells, _shared(cells, seen), rng)
-    arcs, completeness = _arcs(plan, cells, pair, rng)
     nuclear = np.float32(0.10) * np.clip(seen - 0.3, 0, None) * rng.uniform(0.3, 1.6, n).astype(np.float32)
     if plan.stain == "ki67":
         nuclear[positive] = plan.dab_gain * rng.uniform(0.3, 0.95, int(positive.sum()))
@@ -116,7 +118,7 @@ def stain_cells(plan: Plan, layout: Layout, cells: Cells, rng: np.random.Generat
         od=od.astype(np.float32),
         sigma=sigma,
         arcs=arcs,
-        completeness=completeness,
+        completeness=arcs.mean(axis=1),
         cytoplasm=cytoplasm,
         nuclear=nuclear.astype(np.float32),
         hematoxylin=_nuclear_h(plan, cells, rng),
@@ -188,41 +190,6 @@ def _nuclear_h(plan: Plan, cells: Cells, rng) -> np.ndarray:
     dark = np.choose(cells.what, [1.0, 1.55, 1.1, 1.0]) * np.where(cells.kind == NORMAL, 1.15, 1.0)
     pyknotic = (rng.random(len(cells)) < 0.015) & (cells.what == EPITHELIAL)
     return (spread * dark * np.where(pyknotic, 2.4, 1.0) * plan.hematoxylin_gain).astype(np.float32)
-
-
-def _arcs(plan: Plan, cells: Cells, pair: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Return which part of each membrane is stained, by angle, and its share of the full turn."""
-    n = len(cells)
-    arcs = np.zeros((n, RAYS), np.float32)
-    complete = np.array([c == "complete" for c, _ in PAIRS])[pair]
-    parts = np.where(complete, rng.integers(1, 4, n), rng.integers(1, 3, n))
-    share = np.where(complete, 1 - 0.15 * rng.beta(1.2, 1.6, n), rng.uniform(0.22, 0.64, n))
-    starts = rng.integers(0, RAYS, (n, 3))
-    to_lumen = np.rint(np.arctan2(cells.axis[:, 1], cells.axis[:, 0]) / (2 * np.pi) * RAYS).astype(int)
-    for i in np.flatnonzero(pair):
-        if complete[i]:
-            arcs[i] = 1
-            _runs(arcs[i], starts[i, : parts[i]], round((1 - share[i]) * RAYS), 0.0)
-        elif plan.basolateral:
-            # A gap towards the lumen leaves a U around the base.
-            arcs[i] = 1
-            gap = round((1 - share[i]) * RAYS)
-            _runs(arcs[i], np.array([to_lumen[i] - gap // 2]), gap, 0.0)
-        else:
-            _runs(arcs[i], starts[i, : parts[i]], round(share[i] * RAYS), 1.0)
-    return arcs, arcs.mean(axis=1)
-
-
-def _runs(arc: np.ndarray, starts: np.ndarray, total: int, value: float) -> None:
-    """Set ``total`` vertices to ``value``, in one run from each start; runs that meet join."""
-    for number, start in enumerate(starts):
-        left = (total * (number + 1)) // len(starts) - (total * number) // len(starts)
-        k = int(start) % RAYS
-        while left > 0:
-            if arc[k] != value:
-                arc[k] = value
-                left -= 1
-            k = (k + 1) % RAYS
 
 
 def perimeter_share(radius: np.ndarray, arcs: np.ndarray) -> np.ndarray:

@@ -18,7 +18,6 @@ from her2kit.exchange.geojson import write_regions
 from her2kit.exchange.parquet import write_table
 from her2kit.exchange.whole import whole_file
 from her2kit.phantom import layout as lay
-from her2kit.phantom.cells import EPITHELIAL, FIBROBLAST, LYMPHOCYTE, MACROPHAGE
 from her2kit.phantom.degrade import spoiled_at
 from her2kit.phantom.plan import PAIRS
 from her2kit.phantom.regions import (
@@ -32,6 +31,7 @@ from her2kit.phantom.regions import (
 )
 from her2kit.phantom.render import Block, Scene
 from her2kit.phantom.rule import cell_class, planted_score
+from her2kit.phantom.shapes import EPITHELIAL, FIBROBLAST, LYMPHOCYTE, MACROPHAGE
 from her2kit.phantom.stain import perimeter_share
 
 _FWHM = 2.3548
