@@ -133,6 +133,12 @@ def read_tissue(slide: Slide, tissue: Tissue, grid: TileGrid, row: Any) -> Tile:
     What a local method finds on that tissue is what it finds in the whole tile, for less work. The border
     is the same for every tiling, so what is found beside it is, too.
     """
+    left, top, width, height = tissue_box(slide, tissue, grid, row)
+    return slide.read(left * grid.scale, top * grid.scale, width, height, mpp=grid.mpp)
+
+
+def tissue_box(slide: Slide, tissue: Tissue, grid: TileGrid, row: Any) -> tuple[int, int, int, int]:
+    """Return (left, top, width, height) of what ``read_tissue`` reads, in pixels at the grid's mpp."""
     core = np.array(grid.place(row))[:, None] * grid.tile_px + [0, grid.tile_px]  # rows, columns; first, end
     per_px = grid.scale / tissue.scale  # pixels of the mask per pixel of the grid
     first, end = np.floor(core[:, 0] * per_px).astype(int), np.ceil(core[:, 1] * per_px).astype(int)
@@ -144,7 +150,7 @@ def read_tissue(slide: Slide, tissue: Tissue, grid: TileGrid, row: Any) -> Tile:
         high = min(core[axis, 1], math.ceil((hit[-1] + 1) / per_px)) + grid.halo_px
         sides.append((max(int(low), 0), min(int(high), math.ceil(size_px0 / grid.scale - 1e-9))))
     (top, bottom), (left, right) = sides
-    return slide.read(left * grid.scale, top * grid.scale, right - left, bottom - top, mpp=grid.mpp)
+    return left, top, right - left, bottom - top
 
 
 def owned(x_px0: np.ndarray, y_px0: np.ndarray, grid: TileGrid, row: Any) -> np.ndarray:
