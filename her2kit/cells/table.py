@@ -72,7 +72,7 @@ class GradeSource(StrEnum):
 
 CLASSES = tuple(str(c) for c in CellClass)
 CLASS_COLOURS = {"0": "#3B6FB6", "1+": "#F6D04D", "2+": "#F08A24", "3+": "#C2182B"}
-"""One colour a class, everywhere. Blue to red with rising lightness contrast, told apart by the colour-blind."""
+"""One colour a class, everywhere. Blue to red by way of yellow, told apart by the colour-blind."""
 NOT_EVALUABLE_COLOUR = "#8A8A8A"
 
 # `None` stands for an empty string column value: null in the files.
@@ -118,8 +118,8 @@ def empty_cells() -> pd.DataFrame:
 def conform_cells(cells: pd.DataFrame) -> pd.DataFrame:
     """Return a copy with every column of ``COLUMNS``, in order and in its dtype.
 
-    Missing columns are filled with null (``unknown`` for ``cell_type`` and ``compartment``, ``evaluable`` with
-    True, ``grade_source`` with ``membrane``). Further columns are kept behind.
+    Missing columns are filled with null (``unknown`` for ``cell_type`` and ``compartment``, ``evaluable``
+    with True, ``grade_source`` with ``membrane``). Further columns are kept behind.
 
     Raises
     ------
