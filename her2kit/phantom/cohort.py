@@ -26,6 +26,8 @@ MANIFEST = (
 """Columns of the manifest, in order."""
 READERS = {"expert": 0.95, "trained": 0.85, "novice": 0.65}
 """Readers and the share of slides that they read right; a wrong reading is one class off."""
+_SMALL_UM = 300.0
+"""A slide smaller than this holds little but tumour: it is there for quick tests."""
 _SCORES = ("0", "1+", "2+", "3+")
 
 
@@ -72,10 +74,13 @@ def plan_cohort(
     for index in range(slides):
         rng = np.random.default_rng([seed, index])
         case = ready_case(names[index % len(names)])
+        place = places[index % len(places)]
+        side_um = min(size) * (mpp or place.mpp)
+        small = side_um < _SMALL_UM
         if "patterns" not in case:
             pick = rng.choice(len(PATTERNS) - 1, 2, replace=False)
-            case["patterns"] = tuple(PATTERNS[i] for i in pick)
-        case.setdefault("mix", _mix(rng))
+            case["patterns"] = ("solid", "nests") if small else tuple(PATTERNS[i] for i in pick)
+        case.setdefault("mix", Mix(0.85, 0, 0, 0.02, 0, 0, 0) if small else _mix(rng))
         case.setdefault("in_situ_fractions", _in_situ(rng))
         # Every third patient has two slides.
         patient = index - (index + 2) // 4 if index else 0
@@ -86,7 +91,7 @@ def plan_cohort(
                 patient_id=f"patient_{seed}_{patient:03d}",
                 size_px=size,
                 mpp=mpp,
-                site=places[index % len(places)],
+                site=place,
                 seed=int(rng.integers(1 << 31)),
                 stain=stain,
                 degrade=spoiled,

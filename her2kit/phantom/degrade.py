@@ -146,7 +146,7 @@ def _hit_kernel(which, xs, ys, width, height, strength, seed):
 @small
 def blur_share_at(x, y, strength, seed):
     """Return how much of the blurred picture is seen, 0 to 1: patches that grow with the strength."""
-    patch = value_noise(x / 420, y / 420, seed + 201) + F(1.8) * strength - F(0.7)
+    patch = value_noise(x / 420, y / 420, seed + 201) + F(2.2) * strength - F(0.4)
     return min(max(F(2.5) * patch, F(0)), F(1))
 
 

@@ -137,8 +137,8 @@ def _stroma(depth_map, loose_map, x, y, depth, soft, seed):
         h *= 1 - step(depth, F(-2.6), F(-1.6)) * step(cleft, F(0.42), F(0.55))
     h = max(h, F(0.0))
     # Refractile edges: dark on one side, brighter than white on the other, where the tissue is loose.
-    glint = F(0.6) + F(0.3) * loose + F(0.7) * value_noise(x / 25, y / 25, seed + 105)
-    glint = min(max(glint, F(0.0)), F(1.4))
+    glint = F(0.35) + F(0.25) * loose + F(0.7) * value_noise(x / 25, y / 25, seed + 105)
+    glint = min(max(glint, F(0.0)), F(1.0))
     edge = step(lines, F(0.55), F(0.9)) * F(0.065) - step(split, F(0.3), F(0.6)) * F(0.042)
     edge -= gap * (1 - step(lines, F(0.1), F(0.45))) * F(0.040) * (1 + grain)
     return h, F(0.06) * h, glint * edge
@@ -184,7 +184,7 @@ def grain(amounts, x0_um, y0_um, mpp, seed):
             other = value_noise(x / F(0.8), y / F(0.8), seed + 123)
             thick = F(1) + F(0.30) * fine + F(0.24) * wide
             amounts[0, row, col] = h * thick + tissue * F(0.010) * other
-            amounts[1, row, col] = d * (F(1) + F(0.5) * (thick - 1)) + tissue * F(0.012) * max(
+            amounts[1, row, col] = d * (F(1) + F(0.5) * (thick - 1)) + tissue * F(0.007) * max(
                 other - wide, F(-0.6)
             )
             amounts[3, row, col] += (
