@@ -15,7 +15,8 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.claims import Claim, real_folder, write_claims
-from her2kit.pipeline import grade_slide, measure_slide
+from her2kit.measure import measure_slide
+from her2kit.pipeline import grade_slide
 from her2kit.settings import ScoreSettings
 
 GUIDELINES = ("gastric-resection", "breast-asco-cap-2018")

@@ -24,6 +24,7 @@ ORDER = (
     ("scoring",),
     ("settings", "provenance", "record"),
     ("report",),
+    ("measure",),
     ("pipeline",),
     ("cohort",),
     ("cluster",),

@@ -9,8 +9,9 @@ import pytest
 from her2kit.cells.matching import match_points
 from her2kit.errors import RegionError
 from her2kit.exchange.parquet import read_table
+from her2kit.measure import measure_slide
 from her2kit.phantom.cohort import make_cohort
-from her2kit.pipeline import grade_slide, measure_slide, save_report, score_slide
+from her2kit.pipeline import grade_slide, save_report, score_slide
 from her2kit.scoring.guideline import Policies
 from her2kit.settings import ScoreSettings
 
