@@ -22,7 +22,7 @@ ORDER = (
     ("regions",),
     ("cells",),
     ("scoring",),
-    ("settings", "provenance", "record"),
+    ("settings", "provenance"),
     ("report",),
     ("measure",),
     ("pipeline",),
