@@ -1,13 +1,17 @@
 """What a notebook runs on: the reader's own slide or a phantom, so that each runs alone and offline."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from her2kit.errors import SlideError
-from her2kit.phantom.cohort import make_cohort
+from her2kit.exchange.parquet import read_table
+from her2kit.phantom.cohort import make_cohort, plan_cohort
+from her2kit.phantom.folder import whole_folder
+from her2kit.phantom.plan import Mix
+from her2kit.phantom.slide import make_slide
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,20 @@ class CourseSlide:
     """GeoJSON of the invasive tumour, or ``none``: as ``ScoreSettings.tumour`` takes it."""
     planted_score: str | None
     """Score planted in a phantom; None for a slide of one's own."""
+    truth: Path | None = None
+    """Folder of a phantom's truth; None for a slide of one's own."""
+
+    def planted_cells(self) -> pd.DataFrame:
+        """Return the cells that were planted in a phantom.
+
+        Raises
+        ------
+        SlideError
+            If this is a slide of one's own: nobody knows its cells.
+        """
+        if self.truth is None:
+            raise SlideError(f"{self.path.name} is no phantom, so no cells were planted; use a phantom")
+        return read_table(self.truth / "cells.parquet")
 
     @property
     def tumour_name(self) -> str:
@@ -61,10 +79,28 @@ def slide_or_phantom(
     home = Path(folder) / f"{stain}_{case}_{size_px}_{seed}"
     if not home.is_dir():  # a cohort appears whole or not at all
         make_cohort(home, slides=1, seed=seed, size_px=size_px, mpp=0.25, sites=1, stain=stain, cases=[case])
+    return _kept(home, tumour_path, scored=stain == "her2")
+
+
+def in_situ_phantom(
+    *, size_px: int = 1536, seed: int = 0, folder: str | Path = "../data/notebooks"
+) -> CourseSlide:
+    """Return a phantom of faint invasive tumour (1+) beside much intense carcinoma in situ; made once."""
+    home = Path(folder) / f"in_situ_{size_px}_{seed}"
+    if not home.is_dir():
+        (plan,) = plan_cohort(slides=1, seed=seed, size_px=size_px, mpp=0.25, sites=1, cases=["1+"])
+        mix = Mix(invasive=0.45, in_situ=0.25, normal=0.0, immune=0.02, necrosis=0.0, fat=0.0)
+        with whole_folder(home, overwrite=False) as part:
+            make_slide(replace(plan, mix=mix, in_situ_fractions={("complete", "intense"): 1.0}), part)
+    return _kept(home, "", scored=True)
+
+
+def _kept(home: Path, tumour_path: str, *, scored: bool) -> CourseSlide:
+    """Return the one slide that was made in ``home``."""
     path = next((home / "slides").glob("*.tif"))
     truth = home / "truth" / path.stem
-    planted = json.loads((truth / "score.json").read_text())["score"] if stain == "her2" else None
-    return CourseSlide(path, tumour_path or str(truth / "tumour.geojson"), planted)
+    planted = json.loads((truth / "score.json").read_text())["score"] if scored else None
+    return CourseSlide(path, tumour_path or str(truth / "tumour.geojson"), planted, truth)
 
 
 def densest_field(cells: pd.DataFrame, *, side_px0: int) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Checks of the notebooks' exercises: an open answer is reported, a wrong one gets a hint, not the answer."""
 
+from collections.abc import Mapping
 from types import EllipsisType
 
 from her2kit.scoring.counts import Counts
@@ -8,6 +9,7 @@ from her2kit.scoring.rules import decide
 
 OPEN = "Still open: replace ... by your answer and run the cell again."
 RIGHT = "Right."
+SCORES = ("0", "1+", "2+", "3+")
 
 
 def check_smallest_over_tenth(n: int, answer: int | EllipsisType) -> str:
@@ -36,7 +38,7 @@ def check_rule(*, n: int, ci: int, cw: int, im: int, faint: int, answer: str | E
     """
     if isinstance(answer, EllipsisType):
         return OPEN
-    if answer not in ("0", "1+", "2+", "3+"):
+    if answer not in SCORES:
         return f"{answer!r} is no score: give one of '0', '1+', '2+', '3+'."
     counts = Counts(n - ci - cw - im - faint, faint, cw + im, ci, ci=ci, cw=cw, im=im)
     verdict = decide(counts, GUIDELINES["breast-asco-cap-2018"].rules, Policies())
@@ -47,3 +49,56 @@ def check_rule(*, n: int, ci: int, cw: int, im: int, faint: int, answer: str | E
     return (
         "Too low: rules are tried from the top, each counts cumulatively, and the first that fires decides."
     )
+
+
+def check_tile_um(*, tile_px: int, mpp: float, answer: float | EllipsisType) -> str:
+    """Return whether ``answer`` is the side in micrometres that ``tile_px`` pixels of ``mpp`` show."""
+    if isinstance(answer, EllipsisType):
+        return OPEN
+    if _near(answer, tile_px * mpp):
+        return RIGHT
+    if _near(answer, tile_px / mpp):
+        return "Not yet: you divided. Each pixel shows mpp micrometres; how many do all of them show?"
+    return "Not yet: one pixel shows mpp micrometres. How many micrometres lie side by side in the tile?"
+
+
+def check_pixels_across(*, width_um: float, mpp: float, answer: float | EllipsisType) -> str:
+    """Return whether ``answer`` is how many pixels of ``mpp`` a line of ``width_um`` covers across."""
+    if isinstance(answer, EllipsisType):
+        return OPEN
+    if _near(answer, width_um / mpp):
+        return RIGHT
+    if _near(answer, width_um * mpp):
+        return "Not yet: you multiplied. A larger mpp means fewer pixels across the same line."
+    return "Not yet: how often does one pixel fit into the width of the line? Do not round to whole pixels."
+
+
+def check_reading(planted: Mapping[str, str | None], answers: Mapping[str, str | EllipsisType]) -> str:
+    """Return which fields were read as planted by name, without saying what was planted.
+
+    Parameters
+    ----------
+    planted
+        Field to its score.
+    answers
+        Field to the reader's score, ``...`` where it is open.
+    """
+    missing = [name for name in planted if isinstance(answers.get(name, ...), EllipsisType)]
+    if missing:
+        return f"Still open: {', '.join(missing)}. Replace ... by a score and run the cell again."
+    strange = [name for name in planted if answers[name] not in SCORES]
+    if strange:
+        return f"No score: {', '.join(strange)}. Give one of {', '.join(SCORES)}, in quotes."
+    wrong = [name for name in planted if answers[name] != planted[name]]
+    if not wrong:
+        return RIGHT
+    return (
+        f"{len(planted) - len(wrong)} of {len(planted)} as planted. Look again at {', '.join(wrong)}: "
+        "is there a line, does it close, and in how many cells?"
+    )
+
+
+def _near(answer: object, right: float) -> bool:
+    if isinstance(answer, bool) or not isinstance(answer, int | float):
+        return False
+    return abs(answer / right - 1) < 0.01

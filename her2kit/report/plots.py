@@ -53,7 +53,7 @@ def overview(pictures: Pictures, ax: "Axes | None" = None, *, title: str = "") -
     _show(ax, pictures)
     _draw_outlines(ax, pictures.tissue, INK, 0.9)
     _draw_outlines(ax, pictures.tumour, ACCENT, 2.0)
-    _clean_picture(ax, pictures, title)
+    _clean_picture(ax, pictures.size_px0, pictures.mpp, title)
     return ax
 
 
@@ -75,7 +75,7 @@ def class_map(
             ax.scatter(here["x_px0"], here["y_px0"], s=size, c=colour, linewidths=0, label=label)
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, markerscale=3.2, borderaxespad=0)
-    _clean_picture(ax, pictures, title)
+    _clean_picture(ax, pictures.size_px0, pictures.mpp, title)
     return ax
 
 
@@ -104,7 +104,16 @@ def field_map(fields: Fields, pictures: Pictures, ax: "Axes | None" = None, *, t
     bar = plt.colorbar(patches, ax=ax, fraction=0.04, pad=0.03, ticks=[0, 100, 200, 300])
     bar.set_label("H-score of the field", color=INK)
     bar.outline.set_visible(False)  # type: ignore[operator]
-    _clean_picture(ax, pictures, title)
+    _clean_picture(ax, pictures.size_px0, pictures.mpp, title)
+    return ax
+
+
+def field(pixels: np.ndarray, ax: "Axes | None" = None, *, mpp: float, title: str = "") -> "Axes":
+    """Draw a part of a slide, uint8 RGB (h, w, 3) at `mpp`, with a scale bar."""
+    height, width = pixels.shape[:2]
+    ax = _axes(ax, (4, 4 * height / width))
+    ax.imshow(pixels, extent=(0, width, height, 0), interpolation="antialiased")
+    _clean_picture(ax, (width, height), mpp, title)
     return ax
 
 
@@ -268,18 +277,18 @@ def _draw_outlines(
                 ax.plot(*shapely.get_coordinates(ring).T, color=colour, linewidth=linewidth)
 
 
-def _clean_picture(ax: "Axes", pictures: Pictures, title: str) -> None:
-    """Hide the frame; draw a scale bar where the slide has an mpp."""
-    width, height = pictures.size_px0
+def _clean_picture(ax: "Axes", size: tuple[float, float], mpp: float | None, title: str) -> None:
+    """Hide the frame; draw a scale bar where the mpp is known."""
+    width, height = size
     ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect="equal")
     ax.spines[:].set_visible(False)
     ax.set_title(title, loc="left", color=INK, fontsize=11)
-    if pictures.mpp is None:
+    if mpp is None:
         return
-    wanted = 0.25 * width * pictures.mpp
+    wanted = 0.25 * width * mpp
     power = 10.0 ** np.floor(np.log10(wanted))
     um = max(k * power for k in (1, 2, 5) if k * power <= wanted)
     label = f"{um / 1000:g} mm" if um >= 1000 else f"{um:g} µm"
     left, low = 0.03 * width, 0.965 * height
-    ax.plot([left, left + um / pictures.mpp], [low, low], color=INK, linewidth=3, solid_capstyle="butt")
+    ax.plot([left, left + um / mpp], [low, low], color=INK, linewidth=3, solid_capstyle="butt")
     ax.annotate(label, (left, low), xytext=(0, 4), textcoords="offset points", fontsize=9, color=INK)

@@ -32,6 +32,7 @@ def all_plots(cells, shown):
         "overview": lambda ax: plots.overview(shown, ax, title="t"),
         "class map": lambda ax: plots.class_map(cells, shown, ax, title="t"),
         "field map": lambda ax: plots.field_map(fields_of(cells, counted, mpp=MPP), shown, ax, title="t"),
+        "field": lambda ax: plots.field(read(0, 0, 400, 300, MPP), ax, mpp=MPP, title="t"),
         "cells": lambda ax: plots.cells_on_picture(
             read(0, 0, 400, 300, MPP), cells, ax, nuclei=True, title="t"
         ),
