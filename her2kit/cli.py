@@ -65,6 +65,10 @@ def score(
         jobs = jobs_of(slides or [], manifest, {k: v for k, v in given.items() if v is not None})
     except (Her2Error, ValueError) as error:
         _wrong_call(str(error))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _wrong_call(f"--out {out} cannot be a folder ({error.strerror}); name another")
     failed = score_cohort(jobs, out, resume=resume)
     raise typer.Exit(1 if failed else 0)
 

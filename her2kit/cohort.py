@@ -70,9 +70,8 @@ def jobs_of(slides: Sequence[Path], manifest: Path | None, given: Mapping[str, A
 def score_cohort(jobs: Sequence[Job], out: Path, *, resume: bool = False) -> list[str]:
     """Score every job into ``out/<slide_id>`` and write ``out/cohort.csv``; return the slides that failed.
 
-    Prints one line a slide on stdout, progress and failures on stderr.
+    ``out`` must exist. Prints one line a slide on stdout, progress and failures on stderr.
     """
-    out.mkdir(parents=True, exist_ok=True)
     rows, failed = [], []
     for number, job in enumerate(jobs, start=1):
         folder = out / job.slide_id

@@ -147,6 +147,15 @@ def test_a_wrong_call_is_status_2_and_says_what_is_right(tmp_path, words, expect
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_in_place_of_the_folder_is_a_wrong_call(tmp_path):
+    path = _picture(tmp_path / "a.png", np.full((64, 64, 3), 230, np.uint8))
+    (tmp_path / "out").write_text("mine")
+    result = her2kit("score", path, "--mpp", "0.25", "--out", tmp_path / "out")
+    assert result.returncode == 2
+    assert "--out" in one_line(result)
+    assert (tmp_path / "out").read_text() == "mine"
+
+
 def test_no_slide_is_a_wrong_call(tmp_path):
     result = her2kit("score", "--out", tmp_path / "out")
     assert result.returncode == 2
