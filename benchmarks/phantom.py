@@ -27,17 +27,18 @@ from her2kit.phantom.slide import build_scene
 from her2kit.phantom.truth import Truth
 from her2kit.stain.separation import RUIFROK_JOHNSTON, separate
 
-REAL_TABLE = {
-    "nuclear H": ("1+", (0.04, 0.11, 0.24)),
-    "cytoplasm DAB, 2+": ("2+", (0.05, 0.115, 0.205)),
-    "cytoplasm DAB, 3+": ("3+", (0.10, 0.22, 0.41)),
-    "membrane DAB, 1+": ("1+", (0.12, 0.225, 0.55)),
-    "membrane DAB, 2+": ("2+", (0.15, 0.29, 0.55)),
-    "membrane DAB, 3+": ("3+", (0.36, 0.71, 1.09)),
-    "stroma H": ("0-null", (0.05, 0.08, 0.16)),
-    "stroma DAB": ("0-null", (0.0, 0.03, 0.06)),
+REAL_TABLE: dict[str, tuple[str, tuple[tuple[float, float], ...]]] = {
+    "nuclear H": ("1+", ((0.04, 0.04), (0.11, 0.11), (0.24, 0.24))),
+    "cytoplasm DAB, 2+": ("2+", ((0.05, 0.05), (0.10, 0.13), (0.17, 0.24))),
+    "cytoplasm DAB, 3+": ("3+", ((0.10, 0.10), (0.22, 0.22), (0.41, 0.41))),
+    "membrane DAB, 1+": ("1+", ((0.12, 0.12), (0.19, 0.26), (0.30, 0.80))),
+    "membrane DAB, 2+": ("2+", ((0.13, 0.17), (0.26, 0.32), (0.50, 0.60))),
+    "membrane DAB, 3+": ("3+", ((0.36, 0.36), (0.71, 0.71), (1.09, 1.09))),
+    "stroma H": ("0-null", ((0.05, 0.05), (0.08, 0.08), (0.16, 0.16))),
+    "stroma DAB": ("0-null", ((0.00, 0.00), (0.03, 0.03), (0.06, 0.06))),
+    "glass DAB": ("0-null", ((-0.01, -0.01), (0.003, 0.003), (0.015, 0.015))),
 }
-"""The measured table of real-tissue.md: case, and the 5th, 50th and 95th percentile (middles of ranges)."""
+"""The measured table of real-tissue.md: case, and the range of the 5th, 50th and 95th percentile."""
 _WORDS = {"0": 0, "1+": 1, "2+": 2, "3+": 3}
 
 
@@ -66,13 +67,15 @@ def od_table() -> list[Claim]:
             cells = truth.cells()
             tumour = cells[cells["compartment"] == "invasive"]
             maps = separate(pixels, plan.site.white, RUIFROK_JOHNSTON)
-            masks = _masks(tumour, cells, truth, pixels.shape[:2])
+            masks = _masks(tumour, cells, truth, maps, pixels.shape[:2])
             values = {
                 "nuclear H": maps.hematoxylin[masks["nucleus"]],
                 f"cytoplasm DAB, {case}": maps.dab[masks["cytoplasm"]],
                 f"membrane DAB, {case}": tumour.loc[tumour["intensity"] != "none", "dab_od_p90"].to_numpy(),
-                "stroma H": maps.hematoxylin[masks["stroma"]],
-                "stroma DAB": maps.dab[masks["stroma"]],
+                # Stroma is what a detector would call so: averaged over 1.5 um, gaps left out.
+                "stroma H": cv2.GaussianBlur(maps.hematoxylin, (0, 0), 3)[masks["stroma"]],
+                "stroma DAB": cv2.GaussianBlur(maps.dab, (0, 0), 3)[masks["stroma"]],
+                "glass DAB": maps.dab[masks["glass"]],
             }
             for name, sample in values.items():
                 if name in REAL_TABLE and REAL_TABLE[name][0] == case:
@@ -82,21 +85,18 @@ def od_table() -> list[Claim]:
             gaps.append(np.sort(np.hypot(*(xy[:, None] - xy[None]).transpose(2, 0, 1)), axis=1)[:, 1])
             density.append(len(tumour) / (masks["epithelium"].sum() * plan.pixel_um**2 / 1e6))
     rows, claims = [], []
-    for name, (_, aims) in REAL_TABLE.items():
+    for name, (_, ranges) in REAL_TABLE.items():
         have = np.percentile(found[name], [5, 50, 95])
-        rows.append([name, *aims, *have])
-        for q, aim, value in zip((5, 50, 95), aims, have, strict=True):
-            # A quarter of the aim, or 0.02 where the aim is about the noise of a pixel.
-            allowed = max(0.25 * aim, 0.02)
-            claims.append(
-                Claim(
-                    f"{name}, percentile {q}: off by, in allowances", abs(value - aim) / allowed, "", "<= 1"
-                )
-            )
+        rows.append([name, *("-".join(f"{v:g}" for v in sorted(set(r))) for r in ranges), *have.round(3)])
+        for q, (low, high), value in zip((5, 50, 95), ranges, have, strict=True):
+            # A quarter beyond the range is allowed, or 0.02 where the figure is about the noise of a pixel.
+            beyond = max(low - value, value - high, 0.0)
+            off = beyond / max(0.25 * (low if value < low else high), 0.02)
+            claims.append(Claim(f"{name}, percentile {q}: off, of what is allowed", off, "", "<= 1"))
     print(
-        pd.DataFrame(rows, columns=["OD", "real 5", "50", "95", "phantom 5", "50", "95"])
-        .round(3)
-        .to_string(index=False)
+        pd.DataFrame(rows, columns=["OD", "real 5", "50", "95", "phantom 5", "50", "95"]).to_string(
+            index=False
+        )
     )
     nuclei = np.percentile(np.concatenate(areas), [25, 50, 75, 95])
     print("nuclear area um2, 25 / 50 / 75 / 95:", nuclei.round(0), "(real: 30, 33-46, 60, 70-130)")
@@ -115,7 +115,7 @@ def od_table() -> list[Claim]:
     return claims
 
 
-def _masks(tumour: pd.DataFrame, cells: pd.DataFrame, truth: Truth, shape) -> dict[str, np.ndarray]:
+def _masks(tumour: pd.DataFrame, cells: pd.DataFrame, truth: Truth, maps, shape) -> dict[str, np.ndarray]:
     from her2kit.phantom.regions import fine_tissue, region_raster
 
     def fill(outlines, shrink=1.0):
@@ -125,7 +125,7 @@ def _masks(tumour: pd.DataFrame, cells: pd.DataFrame, truth: Truth, shape) -> di
             cv2.fillPoly(mask, [np.rint(centre + shrink * (outline - centre)).astype(np.int32)], 1)
         return mask > 0
 
-    nucleus, whole = fill(tumour["nucleus_outline"], 0.9), fill(tumour["outline"], 0.75)
+    nucleus, whole = fill(tumour["nucleus_outline"], 0.9), fill(tumour["outline"], 0.7)
     raster = cv2.resize(
         region_raster(fine_tissue(truth.scene.plan, truth.scene.layout)),
         shape[::-1],
@@ -135,7 +135,8 @@ def _masks(tumour: pd.DataFrame, cells: pd.DataFrame, truth: Truth, shape) -> di
     return {
         "nucleus": nucleus,
         "cytoplasm": whole & ~(fill(tumour["nucleus_outline"], 1.2)),
-        "stroma": (raster == 2) & ~near,
+        "stroma": (raster == 2) & ~near & (cv2.GaussianBlur(maps.hematoxylin, (0, 0), 3) > 0.03),
+        "glass": cv2.erode((raster == 0).astype(np.uint8), np.ones((81, 81), np.uint8)) > 0,
         "epithelium": raster == 1,
     }
 
@@ -173,7 +174,7 @@ def texture() -> list[Claim]:
         alone = {name: roc_auc_score(phantom, table[name]) for name in table}
         best = sorted(alone, key=lambda name: -abs(alone[name] - 0.5))[:6]
         print(
-            f"\n{magnification}x: {(~phantom).sum()} real and {phantom.sum()} phantom tiles; what gives it away:"
+            f"\n{magnification}x: {(~phantom).sum()} real, {phantom.sum()} phantom tiles; what gives it away:"
         )
         for name in best:
             middle = table[name].groupby(phantom).median()
@@ -322,7 +323,7 @@ def reading(folder: Path, *, slides: int = 40) -> list[Claim]:
 
 
 def _stain_angle(fit, site: str) -> float:
-    """Return the larger angle, degrees, between found and planted stain vectors; nan where fixed ones were used."""
+    """Return the larger angle, degrees, between found and planted stain vectors; nan with fixed ones."""
     vectors = getattr(fit, "vectors", None)
     if vectors is None or vectors.source != "slide":
         return float("nan")
@@ -336,12 +337,17 @@ def _stain_angle(fit, site: str) -> float:
 def gallery() -> Path:
     """Write phantom tiles at 40x, 20x and 10x, one column a case, beside which real tiles can be laid."""
     columns = []
-    for case in ("0-null", "1+", "2+", "3+", "gastric-2+", "gastric-3+", "cytoplasmic", "basolateral"):
-        pixels, _ = draw(Plan(**ready_case(case), seed=3, size_px=(2048, 2048)))
+    cases = ("0-null", "1+", "2+", "3+", "gastric-2+", "gastric-3+", "cytoplasmic", "basolateral")
+    for seed, case in enumerate(cases, start=20):
+        pixels, truth = draw(Plan(**ready_case(case), seed=seed, size_px=(2048, 2048)))
+        cells = truth.cells()
+        tumour = cells.loc[cells["compartment"] == "invasive", ["y_px0", "x_px0"]].to_numpy()
+        crowd = np.histogram2d(*tumour.T, bins=np.arange(0, 2049, 128))[0]
+        middle = np.array(np.unravel_index(crowd.argmax(), crowd.shape)) * 128 + 64
         views = []
         for factor in (1, 2, 4):
             side = 320 * factor
-            y = x = (2048 - side) // 2
+            y, x = np.clip(middle - side // 2, 0, 2048 - side)
             views.append(
                 cv2.resize(pixels[y : y + side, x : x + side], (320, 320), interpolation=cv2.INTER_AREA)
             )

@@ -137,7 +137,7 @@ def paint_epithelium(
                     part = around(arcs, j, px - nucleus[j, 0], py - nucleus[j, 1]) * od[j]
                     side += (part * np.exp(-(((gap + F(0.12)) / sigma[j]) ** 2) / 2)) ** 3
                 stain_line = max(stain_line, (F(0.5) * side) ** F(1 / 3)) * dots
-            texture = F(1.0) + F(0.40) * grain
+            texture = F(1.0) + F(0.32) * grain
             c = (
                 cytoplasm[i] * max(F(0.15), texture + F(0.25) * value_noise(px / 6, py / 6, seed + 93))
                 + smear

@@ -125,7 +125,7 @@ def _stroma(depth_map, loose_map, x, y, depth, soft, seed):
     hole_bias = F(0.25) * value_noise(x / 20, y / 20, seed + 108) + F(0.12) * loose
     gap = step(hole + F(0.34) * loose, F(0.18), F(0.30))
     speck = value_noise(x / F(1.7), y / F(1.7), seed + 107)
-    dense = F(0.056) + F(0.027) * fine + F(0.046) * lines + F(0.012) * grain + F(0.022) * speck
+    dense = F(0.064) + F(0.027) * fine + F(0.058) * lines + F(0.012) * grain + F(0.022) * speck
     # Small bright clefts between the fibres.
     split = fine - F(0.5) * speck + hole_bias
     dense *= 1 - F(0.85) * step(split, F(0.45), F(0.7))
@@ -182,13 +182,13 @@ def grain(amounts, x0_um, y0_um, mpp, seed):
             fine = value_noise(x / F(0.55), y / F(0.55), seed + 121)
             wide = value_noise(x / F(1.15), y / F(1.15), seed + 122)
             other = value_noise(x / F(0.8), y / F(0.8), seed + 123)
-            thick = F(1) + F(0.30) * fine + F(0.24) * wide
+            thick = F(1) + F(0.36) * fine + F(0.24) * wide
             amounts[0, row, col] = h * thick + tissue * F(0.010) * other
-            amounts[1, row, col] = d * (F(1) + F(0.5) * (thick - 1)) + tissue * F(0.007) * max(
+            amounts[1, row, col] = d * (F(1) + F(0.25) * (thick - 1)) + tissue * F(0.007) * max(
                 other - wide, F(-0.6)
             )
             amounts[3, row, col] += (
-                tissue * F(0.022) * (F(0.7) * fine + F(0.6) * value_noise(x / F(0.9), y / F(0.9), seed + 124))
+                tissue * F(0.026) * (F(0.7) * fine + F(0.6) * value_noise(x / F(0.9), y / F(0.9), seed + 124))
             )
 
 

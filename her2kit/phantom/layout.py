@@ -269,7 +269,7 @@ def _ducts(shape, part, rng):
 
 def _glands(shape, part, rng):
     noise = field(shape, rng.uniform(75, 105) / GRID_UM, rng) + 0.25 * field(shape, 40 / GRID_UM, rng)
-    mask = _share_above(noise, part, rng.uniform(0.6, 0.7) * part.sum())
+    mask = _share_above(noise, part, rng.uniform(0.66, 0.78) * part.sum())
     return mask, np.clip(25 + 4 * field(shape, 120 / GRID_UM, rng), 17, 36).astype(np.float32)
 
 

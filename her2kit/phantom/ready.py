@@ -15,7 +15,7 @@ READY: dict[str, dict] = {
     "ultralow": {"fractions": _mix(0.945, incomplete_faint=0.055), "clustering": 0.5},
     "1+": {
         "fractions": _mix(
-            0.42, incomplete_faint=0.40, incomplete_weak=0.13, complete_faint=0.03, complete_weak=0.02
+            0.42, incomplete_faint=0.44, incomplete_weak=0.10, complete_faint=0.03, complete_weak=0.01
         )
     },
     "2+": {
@@ -162,5 +162,5 @@ def ready_case(name: str) -> dict:
     if case.pop("gastric", False):
         case |= {"guideline": "gastric-resection", "basolateral": True, "patterns": ("papillary", "glands")}
         case["normal_fractions"] = _mix(0.9, incomplete_faint=0.1)
-        case["mix"] = Mix(invasive=0.8, in_situ=0.0, normal=0.03, immune=0.03, necrosis=0.01, fat=0.0)
+        case["mix"] = Mix(invasive=0.88, in_situ=0.0, normal=0.02, immune=0.02, necrosis=0.01, fat=0.0)
     return case

@@ -18,7 +18,7 @@ from her2kit.phantom.shapes import EPITHELIAL, LYMPHOCYTE, MACROPHAGE
 
 BANDS: dict[str, tuple[float, float, float]] = {
     "none": (0.0, 0.0, 0.0),
-    "faint": (0.12, 0.15, 0.18),
+    "faint": (0.13, 0.162, 0.19),
     "weak": (0.21, 0.235, 0.27),
     "moderate": (0.30, 0.34, 0.41),
     "intense": (0.50, 0.57, 0.86),
@@ -177,7 +177,7 @@ def _shared(cells: Cells, seen: np.ndarray) -> np.ndarray:
 
 def _cytoplasm(plan: Plan, cells: Cells, seen: np.ndarray, rng) -> np.ndarray:
     n = len(cells)
-    own = seen * (0.38 - 0.09 * np.minimum(seen, 1)) * rng.uniform(0.6, 1.5, n)
+    own = seen * (0.41 - 0.13 * np.minimum(seen, 1)) * rng.uniform(0.6, 1.5, n)
     own += rng.uniform(0, 0.015, n)
     if plan.cytoplasm_dab is not None:
         tumour = (cells.what == EPITHELIAL) & (cells.kind == INVASIVE)
@@ -186,8 +186,8 @@ def _cytoplasm(plan: Plan, cells: Cells, seen: np.ndarray, rng) -> np.ndarray:
 
 
 def _nuclear_h(plan: Plan, cells: Cells, rng) -> np.ndarray:
-    spread = np.exp(0.30 * rng.standard_normal(len(cells)))
-    dark = np.choose(cells.what, [1.0, 1.55, 1.1, 1.0]) * np.where(cells.kind == NORMAL, 1.15, 1.0)
+    spread = np.exp(0.26 * rng.standard_normal(len(cells)))
+    dark = np.choose(cells.what, [1.0, 1.35, 1.0, 1.0]) * np.where(cells.kind == NORMAL, 1.15, 1.0)
     pyknotic = (rng.random(len(cells)) < 0.015) & (cells.what == EPITHELIAL)
     return (spread * dark * np.where(pyknotic, 2.4, 1.0) * plan.hematoxylin_gain).astype(np.float32)
 
