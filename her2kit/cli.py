@@ -4,6 +4,10 @@ Results go to stdout, messages to stderr. Exit status: 0 all done (a refused sli
 failed and is listed while the rest is done, 2 the call itself is wrong.
 """
 
+import io
+import signal
+import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -11,6 +15,7 @@ import typer
 
 from her2kit.course import commands as course_commands
 from her2kit.errors import Her2Error
+from her2kit.kernels import keep_kernels
 
 app = typer.Typer(
     help="From a HER2 slide to a score with its reasons. Research and teaching only, never for diagnosis.",
@@ -48,9 +53,9 @@ def score(
     control: Annotated[str | None, typer.Option(help="Control tissue: valid, failed or unknown.")] = None,
     detector: Annotated[str, typer.Option(help="auto or classical.")] = "auto",
     workers: Annotated[
-        int | None, typer.Option(help="Tiles worked on at a time; default: one a core.")
+        int | None, typer.Option(help="Tiles worked on at a time; default and at most one a core.")
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Skip slides that are whole, with the same settings.")] = False,
+    resume: Annotated[bool, typer.Option(help="Skip slides that are whole and unchanged.")] = False,
 ) -> None:
     """Score slides: score.json, cells.parquet, cells.geojson and report.html for each, cohort.csv for all."""
     from her2kit.cohort import jobs_of, score_cohort
@@ -67,9 +72,21 @@ def score(
         _wrong_call(str(error))
     try:
         out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass  # it can be written to
     except OSError as error:
         _wrong_call(f"--out {out} cannot be a folder ({error.strerror}); name another")
-    failed = score_cohort(jobs, out, resume=resume)
+    try:
+        failed = score_cohort(jobs, out, resume=resume)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        typer.echo(
+            f"her2kit: stopped: {error.filename or 'stdout'}: {error.strerror}; "
+            "make room or choose another --out, then go on with --resume",
+            err=True,
+        )
+        raise typer.Exit(1) from None
     raise typer.Exit(1 if failed else 0)
 
 
@@ -110,7 +127,18 @@ course_commands.register(app)
 
 def main() -> None:
     """Run the command line; the console script ``her2kit`` calls this."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # any slide can be named on any terminal
+    signal.signal(signal.SIGTERM, _end)
+    words = keep_kernels()
+    if words:
+        typer.echo(f"her2kit: {words}", err=True)
     app()
+
+
+def _end(number: int, frame: object) -> None:
+    """End like Ctrl-C does, so that temporary files are removed."""
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ folder that holds one is whole.
 import json
 import sys
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,10 +15,12 @@ from typing import Any
 
 import pandas as pd
 
-from her2kit.errors import Her2Error, ManifestError
+from her2kit import __version__
+from her2kit.errors import Her2Error, ManifestError, SlideError
 from her2kit.exchange.whole import whole_file
 from her2kit.manifest import read_manifest
 from her2kit.pipeline import score_slide
+from her2kit.provenance import sha256_of
 from her2kit.settings import ScoreSettings
 
 FROM_MANIFEST = {
@@ -28,6 +31,10 @@ FROM_MANIFEST = {
     "tumour": "tumour_path",
 }
 """Which manifest column gives which setting where the command line does not."""
+
+
+TABLE = "cohort.csv"
+"""Name of the table of all slides of a call, beside their folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +52,15 @@ def jobs_of(slides: Sequence[Path], manifest: Path | None, given: Mapping[str, A
     Raises
     ------
     ValueError
-        If a setting is not allowed.
+        If a setting is not allowed, or a slide's name cannot name a folder.
     ManifestError
         If the manifest cannot be read, or two slides would write to the same folder.
     """
     allowed = {f.name for f in fields(ScoreSettings)}
     given = {k: v for k, v in given.items() if k in allowed}
+    tumour = given.get("tumour", "none")
+    if tumour not in ("none", "auto") and not Path(tumour).is_file():
+        raise ValueError(f"tumour={tumour!r} is not a file; pass none or a GeoJSON with the tumour regions")
     jobs = [Job(Path(path), Path(path).stem, ScoreSettings(**given)) for path in slides]
     if manifest is not None:
         for row in read_manifest(manifest).to_dict("records"):
@@ -58,6 +68,11 @@ def jobs_of(slides: Sequence[Path], manifest: Path | None, given: Mapping[str, A
             jobs.append(Job(Path(row["path"]), row["slide_id"], ScoreSettings(**own | given)))
     seen: dict[str, Path] = {}
     for job in jobs:
+        if job.slide_id in ("", "..", TABLE):
+            raise ValueError(
+                f"{str(job.path)!r} gives no usable slide_id; name a slide file, "
+                "or give it a slide_id in a manifest"
+            )
         if job.slide_id in seen:
             raise ManifestError(
                 f"{seen[job.slide_id]} and {job.path} both have the slide_id {job.slide_id!r}; "
@@ -83,7 +98,7 @@ def score_cohort(jobs: Sequence[Job], out: Path, *, resume: bool = False) -> lis
         else:
             print(_line(record), flush=True)
         rows.append(_row(job, record))
-        with whole_file(out / "cohort.csv") as part:
+        with whole_file(out / TABLE) as part:
             pd.DataFrame(rows).to_csv(part, index=False)
     if failed:
         print(f"{len(failed)} of {len(jobs)} slides failed: {', '.join(failed)}", file=sys.stderr)
@@ -91,16 +106,23 @@ def score_cohort(jobs: Sequence[Job], out: Path, *, resume: bool = False) -> lis
 
 
 def _finished(folder: Path, job: Job) -> dict[str, Any] | None:
-    """Return the record of a slide that is whole and was scored with the same settings, else None."""
-    path = folder / "score.json"
-    if not path.is_file():
-        return None
+    """Return the record of a slide that is whole, else None.
+
+    It must come from this version, the same slide, the same settings, and tumour regions older than it.
+    """
+    path, tumour = folder / "score.json", job.settings.tumour
     try:
-        record = json.loads(path.read_text())
-    except ValueError:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        was = record["provenance"]
+        same = (
+            was["versions"]["her2kit"] == __version__
+            and was["parameters"] == json.loads(json.dumps(job.settings.record()))
+            and (tumour == "none" or Path(tumour).stat().st_mtime_ns < path.stat().st_mtime_ns)
+            and was["sha256"] == sha256_of(job.path)
+        )
+    except (OSError, ValueError, KeyError, TypeError):  # not there, not whole, or not ours
         return None
-    same = record.get("provenance", {}).get("parameters") == json.loads(json.dumps(job.settings.record()))
-    return record if same and record.get("status") != "failed" else None
+    return record if same else None
 
 
 def _score(job: Job, folder: Path, *, prefix: str) -> dict[str, Any]:
@@ -123,6 +145,8 @@ def _score(job: Job, folder: Path, *, prefix: str) -> dict[str, Any]:
         print(f"{prefix}: {words}", file=sys.stderr, flush=True)
 
     try:
+        if _as_text(str(job.path)) != str(job.path):
+            raise SlideError(f"{str(job.path)!r}: its name is not UTF-8; rename the file")
         report = score_slide(
             job.path, job.settings, out=folder, slide_id=job.slide_id, progress=progress, say=say
         )
@@ -130,13 +154,27 @@ def _score(job: Job, folder: Path, *, prefix: str) -> dict[str, Any]:
     except KeyboardInterrupt:
         print(f"{prefix}: stopped; what is finished is kept, --resume goes on from there", file=sys.stderr)
         raise
-    except (Her2Error, OSError) as error:
-        words = str(error).replace("\n", " ")
+    except Exception as error:  # whatever it is, the other slides go on
+        words = _in_words(error, folder)
         print(f"{prefix}: failed: {words}", file=sys.stderr, flush=True)
         return {"slide_id": job.slide_id, "status": "failed", "score": None, "error": words}
     finally:
         if bar is not None:
             bar.close()
+
+
+def _in_words(error: Exception, folder: Path) -> str:
+    """Return one line that says what failed and what to do."""
+    if isinstance(error, Her2Error):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError):
+        place = error.filename or folder
+        return f"{place}: {error.strerror or error}; check the place, its rights and the free disk"
+    if isinstance(error, MemoryError):
+        return "not enough memory; pass fewer --workers"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{words} ({Path(frame.filename).name}, line {frame.lineno}): a fault in her2kit, please report it"
 
 
 def _line(record: Mapping[str, Any]) -> str:
@@ -164,4 +202,9 @@ def _row(job: Job, record: Mapping[str, Any]) -> dict[str, Any]:
     row["flags"] = " ".join(record.get("flags") or [])
     row["blocked_by"] = " ".join(g["name"] for g in record.get("gates", []) if g["level"] == "block")
     row["error"] = record.get("error")
-    return row
+    return {k: _as_text(v) if isinstance(v, str) else v for k, v in row.items()}
+
+
+def _as_text(words: str) -> str:
+    """Return words that can be written as UTF-8: a file's name may hold other bytes."""
+    return words.encode(errors="backslashreplace").decode()

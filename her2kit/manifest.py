@@ -41,6 +41,9 @@ ISH = ("amplified", "not_amplified", "group1", "group2", "group3", "group4", "gr
 MPP_RANGE = (0.05, 5.0)
 """Micrometres per pixel that a slide can be scored or read at."""
 
+LONGEST_ID = 200
+"""Bytes of a slide_id: it names a folder, and file systems end at 255."""
+
 _PATHS = ("path", "pair_path", "mask_path", "tumour_path")
 _WORDS = {"guideline": GUIDELINES, "control_status": CONTROL, "ish": ISH}
 
@@ -161,10 +164,18 @@ def _checked(path: Path, number: int, row: Mapping[str, str]) -> dict[str, str |
         if row.get(name) and row[name] not in words:
             raise ManifestError(f"{where}: {name}={row[name]!r} is not known; use one of {', '.join(words)}")
     out["mpp"] = _mpp(where, row.get("mpp", ""))
+    if "\\" in row["path"] and os.sep == "/":
+        raise ManifestError(f"{where}: path={row['path']!r} has backslashes; write it with /")
     slide_id = row.get("slide_id") or Path(row["path"]).stem
-    if slide_id.startswith(".") or any(mark in slide_id for mark in "/\\\0"):
+    if (
+        slide_id.startswith(".")
+        or any(mark in slide_id for mark in "/\\")
+        or not slide_id.isprintable()
+        or len(slide_id.encode(errors="replace")) > LONGEST_ID
+    ):
         raise ManifestError(
-            f"{where}: slide_id={slide_id!r} cannot name a folder; use letters, digits, '-', '_' and '.'"
+            f"{where}: slide_id={slide_id!r} cannot name a folder; use at most {LONGEST_ID} letters, "
+            "digits, '-', '_' and '.'"
         )
     out["slide_id"] = slide_id
     return out

@@ -84,12 +84,27 @@ def measure_slide(
         If the slide cannot be read.
     """
     settings = settings or ScoreSettings()
-    say = say or (lambda words: None)
     start = time.monotonic()
     slide = open_slide(path, mpp=settings.mpp)
-    name = slide_id or slide.slide_id
+    try:
+        measured = _measure(
+            slide, settings, slide_id or slide.slide_id, progress, say or (lambda words: None)
+        )
+    except BaseException:
+        slide.close()
+        raise
+    return replace(measured, seconds=time.monotonic() - start)
+
+
+def _measure(
+    slide: Slide,
+    settings: ScoreSettings,
+    name: str,
+    progress: Progress | None,
+    say: Callable[[str], None],
+) -> Measured:
     gates = [mpp_gate(slide.mpp)]
-    nothing = Measured(Path(path), name, slide, None, None, None, tuple(gates), empty_cells(), 0.0)
+    nothing = Measured(slide.path, name, slide, None, None, None, tuple(gates), empty_cells(), 0.0)
     if slide.mpp is None or nothing.blocked:
         return nothing
     mpp = slide.mpp if slide.mpp >= FINEST_MPP else 0.25
@@ -108,17 +123,18 @@ def measure_slide(
     if seen.blocked:
         return seen
     fit = fit_cells(slide, tissue, white, mpp=mpp)
-    say(estimate(tissue, mpp=mpp, workers=settings.workers))
+    threads = min(settings.workers, os.cpu_count() or 1)
+    say(estimate(tissue, mpp=mpp, workers=threads))
     cells = find_cells(
         slide,
         tissue,
         fit,
         tile_px=settings.tile_px,
-        threads=settings.workers,
+        threads=threads,
         progress=progress and (lambda done, total: progress("tiles", done, total)),
     )
     cells["slide_id"] = name
-    return replace(seen, fit=fit, cells=cells, seconds=time.monotonic() - start)
+    return replace(seen, fit=fit, cells=cells)
 
 
 def estimate(tissue: Tissue, *, mpp: float, workers: int) -> str:
@@ -130,5 +146,5 @@ def estimate(tissue: Tissue, *, mpp: float, workers: int) -> str:
     seconds = tissue.area_mm2 * 1e6 / mpp**2 / (PIXELS_PER_SECOND * workers)
     megabytes = tissue.area_mm2 * CELLS_PER_MM2 * BYTES_PER_CELL / 1e6
     return (
-        f"{tissue.area_mm2:.1f} mm2 of tissue: about {max(seconds, 1):.0f} s and {max(megabytes, 1):.0f} MB"
+        f"{tissue.area_mm2:.2g} mm2 of tissue: about {max(seconds, 1):.0f} s and {max(megabytes, 1):.0f} MB"
     )

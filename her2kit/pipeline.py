@@ -22,14 +22,16 @@ from her2kit.cells.grade import grade_cells
 from her2kit.errors import RegionError
 from her2kit.exchange.geojson import Region, read_regions, write_cells_geojson
 from her2kit.exchange.parquet import write_table
-from her2kit.exchange.whole import whole_file
+from her2kit.exchange.whole import whole_files
 from her2kit.measure import Measured, Progress, measure_slide
 from her2kit.provenance import provenance
 from her2kit.regions.compartments import compartments_of, invasive_regions
+from her2kit.scoring.gate import Gate
 from her2kit.scoring.gates import cell_gates
 from her2kit.scoring.guideline import GUIDELINES, slide_score
 from her2kit.scoring.result import SlideScore
 from her2kit.settings import ScoreSettings
+from her2kit.slides.slide import Slide, open_slide
 
 if TYPE_CHECKING:
     from her2kit.report.pictures import Pictures
@@ -50,11 +52,12 @@ def grade_slide(measured: Measured, settings: ScoreSettings | None = None) -> Sl
     Raises
     ------
     RegionError
-        If the tumour regions cannot be read or hold no invasive tumour.
+        If the tumour regions cannot be read, hold no invasive tumour, or lie outside the slide.
     """
     settings = settings or ScoreSettings()
     guideline, policies = GUIDELINES[settings.guideline], settings.policies
     regions = _tumour_regions(settings)
+    _check_place(regions, measured.slide, settings)
     cells = measured.cells.copy()
     graded = grade_cells(
         cells,
@@ -70,12 +73,17 @@ def grade_slide(measured: Measured, settings: ScoreSettings | None = None) -> Sl
         "policies": policies,
         "mpp": measured.slide.mpp,
     }
-    gates = list(measured.gates)
-    if not measured.blocked:
-        gates += cell_gates(cells, **rules, control=settings.control, tumour_known=bool(regions))
-    asked: dict[str, Any] = {**rules, "ish": settings.ish, "control": settings.control, "gates": gates}
-    score = slide_score(cells, **asked, tumour_known=bool(regions))
-    ungated = slide_score(cells, **asked, tumour_known=False) if regions else None
+    asked: dict[str, Any] = {**rules, "control": settings.control}
+
+    def scored(*, tumour_known: bool) -> tuple[SlideScore, list[Gate]]:
+        gates = list(measured.gates)
+        if not measured.blocked:
+            gates += cell_gates(cells, **asked, tumour_known=tumour_known)
+        score = slide_score(cells, **asked, ish=settings.ish, gates=gates, tumour_known=tumour_known)
+        return score, gates
+
+    score, gates = scored(tumour_known=bool(regions))
+    ungated = scored(tumour_known=False)[0] if regions else None
     tumour = {
         "source": "file" if regions else "none",
         "file": settings.tumour if regions else None,
@@ -113,7 +121,10 @@ def score_slide(
         If the slide or the tumour regions cannot be read.
     """
     settings = settings or ScoreSettings()
-    _tumour_regions(settings)  # a bad region file fails before the minutes, not after
+    regions = _tumour_regions(settings)
+    if regions:  # bad ones fail before the minutes, not after
+        with open_slide(path, mpp=settings.mpp) as slide:
+            _check_place(regions, slide, settings)
     with measure_slide(path, settings, slide_id=slide_id, progress=progress, say=say) as measured:
         report = grade_slide(measured, settings)
         if out is not None:
@@ -122,20 +133,21 @@ def score_slide(
 
 
 def save_report(report: SlideReport, folder: str | os.PathLike) -> Path:
-    """Write ``cells.parquet``, ``cells.geojson``, ``report.html`` and last ``score.json``; return the folder.
+    """Write ``cells.parquet``, ``cells.geojson``, ``report.html`` and ``score.json``; return the folder.
 
-    A folder that holds ``score.json`` is whole. The slide must still be open: the report shows details of it.
+    All four appear, or none: a folder that holds ``score.json`` is whole. The same report gives the same
+    bytes. The slide must still be open: the report shows details of it.
     """
     from her2kit.report.slide_report import write_slide_report
 
     folder = Path(folder)
     slide_id = report.record["slide_id"]
-    (folder / "score.json").unlink(missing_ok=True)
-    write_table(folder / "cells.parquet", report.cells)
-    write_cells_geojson(folder / "cells.geojson", report.cells, slide_id=slide_id)
-    write_slide_report(folder / "report.html", report.record, report.cells, report.pictures)
-    with whole_file(folder / "score.json") as part:
-        part.write_text(json.dumps(report.record, indent=1, allow_nan=False) + "\n")
+    with whole_files(folder, last="score.json") as part:
+        write_table(part / "cells.parquet", report.cells)
+        write_cells_geojson(part / "cells.geojson", report.cells, slide_id=slide_id)
+        write_slide_report(part / "report.html", report.record, report.cells, report.pictures)
+        text = json.dumps(report.record, indent=1, allow_nan=False)
+        (part / "score.json").write_text(text + "\n", encoding="utf-8")
     return folder
 
 
@@ -151,6 +163,18 @@ def _tumour_regions(settings: ScoreSettings) -> list[Region]:
             " 'invasive'"
         )
     return regions
+
+
+def _check_place(regions: Sequence[Region], slide: Slide, settings: ScoreSettings) -> None:
+    """Raise RegionError if no invasive region touches the slide."""
+    import shapely
+
+    area = shapely.box(0, 0, slide.width_px0, slide.height_px0)
+    if regions and not any(r.geometry.intersects(area) for r in invasive_regions(regions)):
+        raise RegionError(
+            f"{settings.tumour}: its regions lie outside {slide.path.name} ({slide.width_px0} x "
+            f"{slide.height_px0} px); draw them on this slide, and export them in its level-0 pixels"
+        )
 
 
 def _short(score: SlideScore) -> dict[str, Any]:
@@ -169,7 +193,6 @@ def _slide_facts(measured: Measured) -> dict[str, Any]:
         "vendor": slide.vendor,
         "mpp": slide.mpp,
         "mpp_source": slide.mpp_source,
-        "seconds": round(measured.seconds, 1),
     }
     if measured.white is not None and measured.tissue is not None:
         facts["white_point"] = {"rgb": list(measured.white.rgb), "source": measured.white.source}

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from her2kit.scoring.category import ISH
@@ -32,7 +31,7 @@ class ScoreSettings:
     tile_px: int = 2048
     """Side of a tile in pixels; changes speed and memory, never a result."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
-    """Tiles worked on at a time; changes speed and memory, never a result."""
+    """Tiles worked on at a time, at most one a core; changes speed and memory, never a result."""
 
     def __post_init__(self) -> None:
         for name, words in (
@@ -52,10 +51,6 @@ class ScoreSettings:
         if self.tumour == "auto":
             raise ValueError(
                 "tumour='auto' needs a tumour model, and none is shipped yet; pass none or a GeoJSON"
-            )
-        if self.tumour != "none" and not Path(self.tumour).is_file():
-            raise ValueError(
-                f"tumour={self.tumour!r} is not a file; pass none or a GeoJSON with the tumour regions"
             )
         if self.tile_px < 64:
             raise ValueError(f"tile_px={self.tile_px}; pass 64 or more")

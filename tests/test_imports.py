@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 ORDER = (
-    ("errors",),
+    ("errors", "kernels"),
     ("manifest", "statistics", "exchange"),
     ("slides",),
     ("stain",),

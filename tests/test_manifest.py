@@ -98,3 +98,18 @@ def test_words_are_those_of_scoring():
     assert set(manifest.GUIDELINES) == set(guideline.GUIDELINES)
     assert manifest.CONTROL == guideline.CONTROL
     assert manifest.ISH == category.ISH
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (r"slides\a.tif,", "has backslashes; write it with /"),
+        ('a.tif,"x\ny"', "cannot name a folder"),
+        ("a.tif,../../evil", "cannot name a folder"),
+        ("a.tif,/evil", "cannot name a folder"),
+        (f"a.tif,{'슬' * 70}", "at most 200"),
+    ],
+)
+def test_what_cannot_name_a_folder(tmp_path, row, words):
+    with pytest.raises(ManifestError, match=words):
+        read_manifest(write(tmp_path, f"path,slide_id\n{row}\n"))

@@ -1,6 +1,7 @@
 """The command that users type: what it prints, writes and answers with, on good and on bad input."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+
+from her2kit.cohort import jobs_of, score_cohort
 
 
 def her2kit(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess:
@@ -186,3 +189,100 @@ def test_two_slides_of_one_name_are_a_wrong_call(tmp_path):
     result = her2kit("score", tmp_path / "a/same.png", tmp_path / "b/same.png", "--out", tmp_path / "out")
     assert result.returncode == 2
     assert "same" in one_line(result)
+
+
+def test_two_runs_give_the_same_bytes_whatever_the_workers(cohort, scored, tmp_path):
+    out, _ = scored
+    result = her2kit("score", "--manifest", cohort / "manifest.csv", "--out", tmp_path, "--workers", 1)
+    assert result.returncode == 0
+    files = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
+    assert len(files) == 9
+    assert [f for f in files if (tmp_path / f).read_bytes() != (out / f).read_bytes()] == []
+
+
+def test_tumour_regions_that_are_missing_or_elsewhere_fail_their_slide_alone(cohort, tmp_path):
+    path = _picture(tmp_path / "grey.png", np.full((300, 300, 3), 128, np.uint8))
+    square = [[5000, 5000], [6000, 5000], [6000, 6000], [5000, 6000], [5000, 5000]]
+    outside = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [square]},
+        "properties": None,
+    }
+    (tmp_path / "far.geojson").write_text(json.dumps(outside))
+    (tmp_path / "m.csv").write_text(
+        "path,slide_id,tumour_path\n"
+        "grey.png,far,far.geojson\ngrey.png,gone,gone.geojson\ngrey.png,café 슬라이드,\n"
+    )
+    result = her2kit("score", "--manifest", "m.csv", "--mpp", 0.25, "--out", tmp_path / "out", cwd=tmp_path)
+    message = one_line(result)
+    assert result.returncode == 1
+    assert "far.geojson: its regions lie outside grey.png (300 x 300 px)" in message
+    assert "gone.geojson: no such file" in message
+    assert path.exists()
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"cohort.csv", "café 슬라이드"}
+
+
+def test_resume_sees_another_slide_behind_the_same_name(tmp_path):
+    path = _picture(tmp_path / "a.png", np.full((300, 300, 3), 128, np.uint8))
+    her2kit("score", path, "--mpp", 0.25, "--out", tmp_path / "out")
+    before = json.loads((tmp_path / "out/a/score.json").read_text())
+    _picture(path, np.zeros((300, 300, 3), np.uint8))
+    her2kit("score", path, "--mpp", 0.25, "--out", tmp_path / "out", "--resume")
+    after = json.loads((tmp_path / "out/a/score.json").read_text())
+    assert before["provenance"]["sha256"] != after["provenance"]["sha256"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_name_that_is_no_text_fails_that_slide(tmp_path):
+    path = _picture(tmp_path / "b.png", np.full((64, 64, 3), 230, np.uint8))
+    bad = tmp_path / os.fsdecode(b"a\xff.png")
+    path.rename(bad)
+    _picture(path, np.full((64, 64, 3), 230, np.uint8))
+    result = her2kit("score", bad, path, "--mpp", 0.25, "--out", tmp_path / "out")
+    assert result.returncode == 1
+    assert "rename the file" in one_line(result)
+    assert (tmp_path / "out/b/score.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device; check the place"),
+        (MemoryError(), "fewer --workers"),
+        (KeyError("x"), "please report"),
+    ],
+)
+def test_whatever_fails_while_writing_leaves_nothing_and_the_others_finish(
+    tmp_path, monkeypatch, capsys, error, words
+):
+    paths = [_picture(tmp_path / f"{n}.png", np.full((64, 64, 3), 230, np.uint8)) for n in "ab"]
+
+    def fail(path, record, *rest):
+        if record["slide_id"] == "a":
+            raise error
+        path.write_text("report")
+
+    monkeypatch.setattr("her2kit.report.slide_report.write_slide_report", fail)
+    out = tmp_path / "out"
+    assert score_cohort(jobs_of(paths, None, {"mpp": 0.25}), out) == ["a"]
+    assert words in capsys.readouterr().err
+    assert sorted(p.name for p in out.iterdir()) == ["b", "cohort.csv"]
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_slide_without_a_name_is_a_wrong_call(tmp_path, name):
+    result = her2kit("score", name, "--out", tmp_path / "out")
+    assert result.returncode == 2
+    assert "slide_id" in one_line(result)
+
+
+def test_a_full_disk_behind_stdout_is_one_line(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    path = _picture(tmp_path / "a.png", np.full((64, 64, 3), 230, np.uint8))
+    command = [sys.executable, "-m", "her2kit.cli", "score", path, "--mpp", "0.25", "--out", tmp_path / "out"]
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
+    assert result.returncode == 1
+    assert "her2kit: stopped: stdout" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -25,12 +25,17 @@ NAMES: dict[str, Compartment] = {
     "immune cells": Compartment.IMMUNE,
     "necrosis": Compartment.NECROSIS,
 }
-"""Region names that are understood, in lower case. "Tumor" is QuPath's own default class."""
+"""Region names that are understood, in lower case. "Tumor" is QuPath's own default class, and what follows a
+colon is its derived class: "Tumor: Positive" is tumour."""
+
+
+def _compartment(name: str) -> Compartment | None:
+    return NAMES.get(name.split(":")[0].strip().lower())
 
 
 def invasive_regions(regions: Sequence[Region]) -> list[Region]:
     """Return the regions that hold invasive tumour."""
-    return [r for r in regions if NAMES.get(r.name.strip().lower()) is Compartment.INVASIVE]
+    return [r for r in regions if _compartment(r.name) is Compartment.INVASIVE]
 
 
 def compartments_of(x_px0: np.ndarray, y_px0: np.ndarray, regions: Sequence[Region]) -> np.ndarray:
@@ -54,7 +59,7 @@ def compartments_of(x_px0: np.ndarray, y_px0: np.ndarray, regions: Sequence[Regi
     order = (Compartment.INVASIVE, Compartment.NORMAL, Compartment.IN_SITU, Compartment.STROMA)
     for compartment in (*order, Compartment.IMMUNE, Compartment.NECROSIS):
         for region in regions:
-            if NAMES.get(region.name.strip().lower()) is compartment:
+            if _compartment(region.name) is compartment:
                 shapely.prepare(region.geometry)
                 words[shapely.contains_xy(region.geometry, x_px0, y_px0)] = str(compartment)
     return words

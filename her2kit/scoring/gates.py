@@ -1,8 +1,9 @@
 """The gates: what is checked before cells are looked for, and after. Each says what to do next.
 
-Before: resolution, tissue, black or blank, noise, focus, wrong stain, nuclear stain. After: too few cells,
-missing cells, control, nuclear pattern, cytoplasmic pattern. A gate that blocks names the one thing that is
-wrong; checks that it makes meaningless are left out. Thresholds come from real pictures (seven HER2 cores of
+Before: resolution, tissue, black or blank, grey, noise, focus, wrong stain, nuclear stain.
+After: no cell in the tumour regions, too few cells, missing cells, control, nuclear pattern, cytoplasmic
+pattern. A gate that blocks names the one thing that is wrong; checks that it makes meaningless are left out.
+Thresholds come from real pictures (seven HER2 cores of
 one laboratory, six Ki67 and five H&E pictures); what was measured on them stands beside each.
 """
 
@@ -27,6 +28,9 @@ DARK_LEVEL, DARK_SHARE = 50, 0.5
 """Grey level and share of pixels from which a picture is black: no light, or fluorescence."""
 BLANK_LEVEL, BLANK_SHARE = 180, 0.98
 """Grey level and share of pixels from which an overview without tissue is blank glass."""
+LEAST_COLOUR = 6.0
+"""Grey levels between channels that the most colourful hundredth of a field reaches: grey
+pictures 0, the palest HER2 core 23."""
 NOISE, SOME_NOISE = 12.0, 6.0
 """Grey levels of noise that hide a faint membrane, and from which to say so. Scanned slides .4-1.5, an
 enlarged
@@ -121,6 +125,10 @@ def picture_gates(
     dark = float(np.median([signature.dark_share(s, below=DARK_LEVEL) for s in samples]))
     if dark > DARK_SHARE:
         return [*gates, Gate("black", "block", dark, _BLACK)]
+    colour = max(signature.colourfulness(s) for s in samples)
+    if colour < LEAST_COLOUR:
+        words = "The picture is grey: stain is told apart by colour, so give the picture in colour."
+        return [*gates, Gate("grey", "block", colour, words)]
     noise = _noise(float(np.median([signature.noise_level(s) for s in samples])))
     gates.append(noise)
     if noise.level == "block":
@@ -167,6 +175,8 @@ def cell_gates(
         raise ValueError(f"control={control!r} is not known; use one of {', '.join(CONTROL)}")
     policies = policies or Policies()
     case = Case.of(cells, guideline_of(guideline), policies, mpp=mpp, tumour_known=tumour_known)
+    if case.tumour_known and len(cells) and not (cells["compartment"] == "invasive").any():
+        return [_nothing_inside(len(cells)), _control(control)]
     gates = [_enough_cells(case), _control(control)]
     gates.append(missing_gate(cells, guideline, policies=policies, mpp=mpp, tumour_known=tumour_known))
     chosen = cells[counted(cells, tumour_known=bool(case.tumour_known)) & evaluable(cells)]
@@ -242,12 +252,22 @@ def _nuclear_stain(brown: float, blobs: float) -> Gate:
     )
 
 
+def _nothing_inside(n: int) -> Gate:
+    words = (
+        f"None of the slide's {n:,} cells lies in the tumour regions: check that they were drawn on this "
+        "slide, in level-0 pixels and not in micrometres."
+    )
+    return Gate("tumour_region", "block", 0.0, words)
+
+
 def _enough_cells(case: Case) -> Gate:
     n, least = case.counts.n, case.min_cells
     if n < least:
-        words = (
-            f"{n} tumour cells could be evaluated, {least} are needed: score a larger area or draw the "
-            f"tumour."
+        words = f"{n} tumour cells could be evaluated, {least} are needed: "
+        words += (
+            "draw a larger tumour region, in level-0 pixels."
+            if case.tumour_known
+            else "score a larger area or draw the tumour."
         )
         return Gate("cells", "block", float(n), words)
     if case.guideline.rules and n < case.policies.caution_cells:

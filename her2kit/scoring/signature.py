@@ -42,6 +42,18 @@ _FINE_UM, _COARSE_UM = (0.3, 0.6), (1.2, 2.4)
 """Gaussian bands whose contrast is compared: detail of the size of membranes, and of nuclei."""
 
 
+def colourfulness(pixels: np.ndarray) -> float:
+    """Return the difference of largest and smallest channel that 1 % of the pixels exceed, in grey levels.
+
+    Parameters
+    ----------
+    pixels
+        uint8 (h, w, 3).
+    """
+    check_rgb(pixels)
+    return float(np.percentile(pixels.max(axis=2) - pixels.min(axis=2), 99))
+
+
 def pink_share(samples: Sequence[np.ndarray], white: tuple[float, float, float], *, mpp: float) -> float:
     """Return which share of the stain is pink, weighted by OD, 0..1; 0 without tissue.
 

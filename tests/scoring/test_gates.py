@@ -270,3 +270,17 @@ def test_real_her2_cores_pass(real):
     cores += [(p, 0.25) for name in others for p in real.glob(f"her2_tma/{name}")]
     assert len(cores) == 7
     assert {p.name: blocked_by(real_gates(p, mpp)) for p, mpp in cores} == {p.name: [] for p, _ in cores}
+
+
+def test_regions_that_hold_no_cell_are_named():
+    cells = make_cells().assign(compartment="stroma")
+    gates = cell_gates(cells, BREAST, tumour_known=True)
+    assert [g.name for g in blocking(gates)] == ["tumour_region"]
+    cells.loc[:4, "compartment"] = "invasive"
+    gates = cell_gates(cells, BREAST, tumour_known=True)
+    assert [(g.name, "larger tumour region" in g.words) for g in blocking(gates)] == [("cells", True)]
+
+
+def test_a_grey_picture_is_refused():
+    grey = np.repeat(draw().mean(axis=2).astype(np.uint8)[..., None], 3, axis=2)
+    assert [g.name for g in blocking(gates_of(grey))] == ["grey"]
