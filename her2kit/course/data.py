@@ -85,10 +85,10 @@ def slide_or_phantom(
 def in_situ_phantom(
     *, size_px: int = 1536, seed: int = 0, folder: str | Path = "../data/notebooks"
 ) -> CourseSlide:
-    """Return a phantom of faint invasive tumour (1+) beside much intense carcinoma in situ; made once."""
+    """Return a phantom of unstained invasive tumour (0) and intense carcinoma in situ; made once."""
     home = Path(folder) / f"in_situ_{size_px}_{seed}"
     if not home.is_dir():
-        (plan,) = plan_cohort(slides=1, seed=seed, size_px=size_px, mpp=0.25, sites=1, cases=["1+"])
+        (plan,) = plan_cohort(slides=1, seed=seed, size_px=size_px, mpp=0.25, sites=1, cases=["0-null"])
         mix = Mix(invasive=0.45, in_situ=0.25, normal=0.0, immune=0.02, necrosis=0.0, fat=0.0)
         with whole_folder(home, overwrite=False) as part:
             make_slide(replace(plan, mix=mix, in_situ_fractions={("complete", "intense"): 1.0}), part)
