@@ -26,3 +26,19 @@ class RegionError(Her2Error):
 
 class PlanError(Her2Error):
     """A phantom plan asks for something that cannot be drawn."""
+
+
+class WeightsError(Her2Error):
+    """Weights and their card, or weights and the network they are meant for, do not fit together."""
+
+
+class TrainingError(Her2Error):
+    """A training cannot go on, and there is nothing good to give back."""
+
+
+class LabelError(Her2Error):
+    """A file of cell labels (COCO, YOLO, ASAP, R1's JSON) cannot be read or holds what is not allowed."""
+
+
+class DatasetError(Her2Error):
+    """A dataset's folder is not laid out as its loader knows it, or a file in it is unusable."""
