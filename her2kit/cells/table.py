@@ -1,10 +1,10 @@
-"""The one cell table: its columns, its vocabularies, one colour a class. Holds no measurement.
+"""The one cell table: its columns, its vocabularies, one colour a class, the kinds of tissue. No measurement.
 
 Coordinates are level-0 pixels (``x_px0`` to the right, ``y_px0`` down). Outlines are float32 arrays of shape
 (n, 2), (x, y) in level-0 pixels, not closed (the last point differs from the first).
 """
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 import numpy as np
 import pandas as pd
@@ -74,6 +74,27 @@ CLASSES = tuple(str(c) for c in CellClass)
 CLASS_COLOURS = {"0": "#3B6FB6", "1+": "#F6D04D", "2+": "#F08A24", "3+": "#C2182B"}
 """One colour a class, everywhere. Blue to red by way of yellow, told apart by the colour-blind."""
 NOT_EVALUABLE_COLOUR = "#8A8A8A"
+
+
+class TissueClass(IntEnum):
+    """The seven kinds of tissue, numbered as MIHIC numbers them: the values of every tissue map."""
+
+    BACKGROUND = 0
+    TUMOUR = 1
+    """Invasive carcinoma."""
+    STROMA = 2
+    IMMUNE = 3
+    NECROSIS = 4
+    FAT = 5
+    """MIHIC's alveoli, which breast has not."""
+    OTHER = 6
+    """In-situ carcinoma, normal glands, and what is none of the above."""
+
+
+TISSUES = tuple(c.name.lower() for c in TissueClass)
+"""Their names, in order of their numbers."""
+TISSUE_COLOURS = ("#F4F4F4", "#D7263D", "#4FA36B", "#2F6DB5", "#F2C14E", "#D9C9B3", "#8E6BB0")
+"""One colour a kind of tissue, in order of their numbers; red, green, blue and yellow are R2's."""
 
 # `None` stands for an empty string column value: null in the files.
 COLUMNS: dict[str, str] = {
