@@ -42,3 +42,7 @@ class LabelError(Her2Error):
 
 class DatasetError(Her2Error):
     """A dataset's folder is not laid out as its loader knows it, or a file in it is unusable."""
+
+
+class FetchError(Her2Error):
+    """A public dataset cannot be fetched or unpacked, or is not what was published."""
