@@ -48,20 +48,22 @@ _PATHS = ("path", "pair_path", "mask_path", "tumour_path")
 _WORDS = {"guideline": GUIDELINES, "control_status": CONTROL, "ish": ISH}
 
 
-def read_manifest(path: str | os.PathLike) -> pd.DataFrame:
+def read_manifest(path: str | os.PathLike, *, tiles: bool = False) -> pd.DataFrame:
     """Read a manifest.
 
     Parameters
     ----------
     path
         A CSV in UTF-8 with commas and a header.
+    tiles
+        Its rows are tiles: many may be of one slide, and ``slide_id`` stays empty where it is.
 
     Returns
     -------
     DataFrame
         One row a slide, in the file's order: `COLUMNS`, then further columns. Text as str, None where empty;
         ``mpp`` as float64, nan where empty; paths joined to the manifest's folder; ``slide_id`` always filled
-        and unique.
+        and unique, unless the rows are tiles: then ``path`` is unique.
 
     Raises
     ------
@@ -74,14 +76,17 @@ def read_manifest(path: str | os.PathLike) -> pd.DataFrame:
     rows = [_checked(path, number, row) for number, row in lines]
     if not rows:
         raise ManifestError(f"{path} holds no slide; add a line for each, with at least its path")
+    unique, remedy = "slide_id", "give each slide its own in a column slide_id"
+    if tiles:
+        unique, remedy = "path", "remove one of the lines"
+        for (_, given), row in zip(lines, rows, strict=True):
+            row["slide_id"] = given.get("slide_id") or None
     seen: dict[str, int] = {}
     for (number, _), row in zip(lines, rows, strict=True):
-        name = str(row["slide_id"])
+        name = str(row[unique])
         if name in seen:
             raise ManifestError(
-                f"{path}, line {number}: slide_id {name!r} stands in line {seen[name]} too; give each slide "
-                f"its "
-                "own in a column slide_id"
+                f"{path}, line {number}: {unique} {name!r} stands in line {seen[name]} too; {remedy}"
             )
         seen[name] = number
     names = [*COLUMNS, *(h for h in header if h not in COLUMNS)]

@@ -113,3 +113,13 @@ def test_words_are_those_of_scoring():
 def test_what_cannot_name_a_folder(tmp_path, row, words):
     with pytest.raises(ManifestError, match=words):
         read_manifest(write(tmp_path, f"path,slide_id\n{row}\n"))
+
+
+def test_rows_that_are_tiles(tmp_path):
+    path = tmp_path / "tiles.csv"
+    path.write_text("path,slide_id,label\na.png,s,0\nb.png,s,1+\nc.png,,2+\n")
+    table = read_manifest(path, tiles=True)
+    assert table["slide_id"].tolist() == ["s", "s", None]
+    path.write_text("path,slide_id\na.png,s\n./a.png,t\n")
+    with pytest.raises(ManifestError, match=r"line 3: path '.*a\.png' stands in line 2 too; remove one"):
+        read_manifest(path, tiles=True)
