@@ -24,6 +24,10 @@ class RegionError(Her2Error):
     """A region file (GeoJSON) cannot be read or holds no usable polygon."""
 
 
+class StainError(Her2Error):
+    """A picture holds too little stain to fit its colours, or one stain only."""
+
+
 class PlanError(Her2Error):
     """A phantom plan asks for something that cannot be drawn."""
 

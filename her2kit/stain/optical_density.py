@@ -11,6 +11,8 @@ Histol 2001;23:291-299.
 
 import numpy as np
 
+from her2kit.stain.normalised import refuse_normalised
+
 
 def od_table(white: tuple[float, float, float]) -> np.ndarray:
     """Tabulate the OD of the 256 grey levels of the three channels.
@@ -64,7 +66,11 @@ def optical_density(pixels: np.ndarray, white: tuple[float, float, float]) -> np
 
 
 def check_rgb(pixels: np.ndarray) -> None:
-    """Raise a ValueError unless `pixels` is a uint8 array whose last axis holds R, G, B."""
+    """Raise a ValueError unless `pixels` is a uint8 array whose last axis holds R, G, B.
+
+    A TypeError if it is a `NormalisedTile`: amounts of stain are read from raw pixels alone.
+    """
+    refuse_normalised(pixels)
     if pixels.dtype != np.uint8 or pixels.ndim < 1 or pixels.shape[-1] != 3:
         raise ValueError(
             f"pixels has dtype {pixels.dtype} and shape {pixels.shape}; pass uint8 RGB with shape (..., 3)"
