@@ -16,6 +16,7 @@ import typer
 from her2kit.course import commands as course_commands
 from her2kit.errors import Her2Error
 from her2kit.kernels import keep_kernels
+from her2kit.learning import commands as learning_commands
 
 app = typer.Typer(
     help="From a HER2 slide to a score with its reasons. Research and teaching only, never for diagnosis.",
@@ -123,6 +124,7 @@ def phantom(
 
 
 course_commands.register(app)
+learning_commands.register(app)
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ TRAIN = (
     "grad-cam",
     "staintools",
     "onnxruntime",
+    "pooch",
 )
 COURSE = ("jupyterlab", "papermill", "nbconvert")
 MIN_MEMORY_GB, MIN_DISK_GB = 3.0, 2.0
