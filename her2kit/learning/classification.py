@@ -212,5 +212,7 @@ def label_numbers(labels: Sequence[Any] | np.ndarray, class_names: Sequence[str]
         out = np.array([number.get(str(v), -1) for v in values], np.int64)
         strange = values[out < 0]
     if len(strange):
-        raise ValueError(f"label {strange[0]!r} is no class; use {', '.join(class_names)}, or their numbers")
+        raise ValueError(
+            f"label {strange[:1].tolist()[0]!r} is no class; use {', '.join(class_names)}, or their numbers"
+        )
     return out

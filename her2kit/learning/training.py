@@ -104,7 +104,7 @@ def fit(
     if state["broken"]:
         warnings.warn(f"{state['stopped']}; kept the weights of epoch {state['best_epoch']}", stacklevel=2)
     path = folder / "best.safetensors"
-    best = weights.load(path, task.net.cpu().eval())
+    best = weights.load(path, task.net.cpu().to(memory_format=torch.contiguous_format).eval())
     return Trained(best, path, pd.DataFrame(state["curves"]), state["best_epoch"], state["stopped"], peak)
 
 

@@ -120,8 +120,7 @@ def read_card(path: str | os.PathLike) -> Card:
         card = Card(**{name: v for name, v in (values | lists).items() if name in known})
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path}: is not a card of weights ({error}); train and save again") from error
-    with open(weights, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha256(weights)
     if found != card.sha256:
         raise WeightsError(
             f"{weights}: sha256 {found[:12]}... is not the {card.sha256[:12]}... of its card; "
@@ -177,6 +176,12 @@ def load(
     return card
 
 
+def file_sha256(path: str | os.PathLike) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def content_sha256(*parts: Any) -> str:
     """Return a hash of arrays, tables, paths (their bytes) and plain values, in the order given."""
     digest = hashlib.sha256()
@@ -187,8 +192,7 @@ def content_sha256(*parts: Any) -> str:
         elif isinstance(part, pd.DataFrame | pd.Series):
             digest.update(part.to_csv(index=False).encode())
         elif isinstance(part, os.PathLike):
-            with open(part, "rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(file_sha256(part).encode())
         else:
             digest.update(json.dumps(part, default=_plain).encode())
         digest.update(b"\0")
