@@ -11,7 +11,7 @@ import typer
 from her2kit.errors import Her2Error
 from her2kit.learning.registry import DATASETS, Dataset, find
 
-Folder = Annotated[Path, typer.Option("--data", help="The folder that all notebooks share.")]
+Folder = Annotated[Path, typer.Option("--data", file_okay=False, help="The folder that all notebooks share.")]
 Key = Annotated[str | None, typer.Argument(help="A dataset; see her2kit data list.", show_default=False)]
 
 data_app = typer.Typer(help="Public datasets: list, fetch, verify, clear.", no_args_is_help=True)

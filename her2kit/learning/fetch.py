@@ -124,7 +124,7 @@ class _Fetch:
         if self.bringer.mirror and not is_url(self.bringer.mirror) and folder.is_dir():
             names |= {f.name for f in folder.glob("*.zip")}
         if not names:
-            raise self._by_hand("its publisher lets nobody fetch it by program", ())
+            raise self._by_hand("the names of its files are not known here, so it is placed by hand", ())
         return tuple(File(name) for name in sorted(names))
 
     def _published(self) -> dict[str, Published]:

@@ -221,7 +221,7 @@ def test_a_placed_file_that_is_not_the_published_one_is_replaced(server, tmp_pat
 
 def test_archives_whose_names_nobody_knows_are_taken_from_where_they_are_placed(tmp_path):
     dataset = Dataset("hand", "", "https://page", "CC0", "")
-    with pytest.raises(CannotFetch, match="lets nobody fetch it by program; get it from https://page"):
+    with pytest.raises(CannotFetch, match="it is placed by hand; get it from https://page"):
         fetch(dataset, tmp_path, **HOW)
     (tmp_path / "m/hand").mkdir(parents=True)
     (tmp_path / "m/hand/two.zip").write_bytes(zipped(two=b"2"))
@@ -412,7 +412,6 @@ def test_the_command_without_a_network_lists_what_to_place(tmp_path):
         (["clear", ".."], 2, "no dataset is called '..'"),
         (["verify", "mihic"], 1, "mihic: not here, nothing to verify; her2kit data fetch mihic"),
         (["list", "nope"], 2, "no dataset is called 'nope'"),
-        (["fetch", "bci", "--accept-licence", "--data", "taken"], 1, "taken"),
     ],
 )
 def test_wrong_calls_are_one_line(tmp_path, words, status, said):
@@ -422,6 +421,16 @@ def test_wrong_calls_are_one_line(tmp_path, words, status, said):
     (line,) = [x for x in done.stderr.splitlines() if x.startswith("her2kit: ")]
     assert said in line
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["verify"], ["clear", "bci"], ["fetch", "bci", "--accept-licence"]]
+)
+def test_a_file_is_no_data_folder(tmp_path, command):
+    (tmp_path / "taken").write_text("a file")
+    done = her2kit(*command, "--data", "taken", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "'taken' is a file" in " ".join(done.stderr.split())
 
 
 def test_a_mirror_that_is_none_is_a_wrong_call(tmp_path):
