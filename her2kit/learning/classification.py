@@ -11,12 +11,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from her2kit.exchange.card import Card
 from her2kit.learning import evaluate
 from her2kit.learning.augment import NONE, Augmentation, mixed, size_at, tile_change
 from her2kit.learning.model import to_input
 from her2kit.learning.pictures import read_picture
 from her2kit.learning.task import ordered_batches
-from her2kit.learning.weights import Card, content_sha256
+from her2kit.learning.weights import content_sha256
 
 
 class TileSamples:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from her2kit.errors import WeightsError
+from her2kit.exchange.card import Card, file_sha256, write_card
 from her2kit.exchange.whole import whole_files
-from her2kit.learning.weights import Card, file_sha256, write_card
 
 TOLERANCE = 1e-4
 """Most that a probability may differ between ONNX and torch; single precision gives about 1e-6."""

@@ -8,8 +8,8 @@ that the weights belong to.
 from typing import Any
 
 from her2kit.errors import WeightsError
+from her2kit.exchange.card import Card
 from her2kit.learning.torchvision_ops import ensure_torchvision
-from her2kit.learning.weights import Card
 
 
 def build(

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from her2kit.exchange.card import Card, read_card
 from her2kit.learning import weights
 from her2kit.learning.augment import NONE, Augmentation
 from her2kit.learning.classification import (
@@ -29,7 +30,6 @@ from her2kit.learning.classification import (
 from her2kit.learning.model import build, from_card
 from her2kit.learning.train_settings import TrainSettings
 from her2kit.learning.training import Trained, fit
-from her2kit.learning.weights import Card
 
 TASK = "tissue_classifier"
 CLASSES = ("background", "tumour", "stroma", "immune", "necrosis", "alveoli", "other")
@@ -124,7 +124,7 @@ def load(path: str | Path, *, class_names: Sequence[str] | None = None) -> Tissu
     WeightsError
         If file and card do not match, or it is another kind of model or has other classes.
     """
-    net = from_card(weights.read_card(path))
+    net = from_card(read_card(path))
     card = weights.load(path, net, task=TASK, class_names=class_names)
     return TissueClassifier(net.eval(), card)
 

@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from her2kit.errors import TrainingError
+from her2kit.exchange.card import Card
 from her2kit.exchange.whole import whole_file
 from her2kit.learning import weights
 from her2kit.learning.fabric import make_fabric, progress_bar, quiet, resolved
@@ -25,7 +26,6 @@ from her2kit.learning.sharpness_aware import frozen_statistics, perturbed
 from her2kit.learning.task import Samples, Task, ordered_batches, shuffled_batches
 from her2kit.learning.torchvision_ops import ensure_torchvision
 from her2kit.learning.train_settings import TrainSettings, learning_rate, make_optimizer
-from her2kit.learning.weights import Card
 
 FILES = ("last.ckpt", "best.safetensors", "best.json", "curves.csv")
 _CHECK_EVERY = 20  # steps between looks at the loss: each makes a GPU wait

@@ -15,12 +15,11 @@ import pandas as pd
 import pytest
 
 from her2kit.errors import TrainingError
-from her2kit.learning import weights
+from her2kit.exchange.card import Card, read_card
 from her2kit.learning.augment import Augmentation
 from her2kit.learning.classification import Classification, TileSamples
 from her2kit.learning.train_settings import TrainSettings, learning_rate
 from her2kit.learning.training import fit
-from her2kit.learning.weights import Card
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
@@ -276,4 +275,4 @@ def test_a_failed_start_keeps_what_was_there(run, tmp_path):
     with pytest.raises(ValueError, match="monitor"):
         train(run.weights.parent, settings=replace(SETTINGS, monitor="dice"))
     assert run.weights.read_bytes() == before
-    assert weights.read_card(run.weights) == run.card
+    assert read_card(run.weights) == run.card

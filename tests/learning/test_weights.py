@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from her2kit.errors import WeightsError
+from her2kit.exchange.card import Card, read_card
 from her2kit.learning import weights
-from her2kit.learning.weights import Card, content_sha256, read_card
+from her2kit.learning.weights import content_sha256
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
