@@ -72,7 +72,7 @@ def read_manifest(path: str | os.PathLike, *, tiles: bool = False) -> pd.DataFra
         file, the line and what to do.
     """
     path = Path(path)
-    header, lines = _read_lines(path)
+    header, lines = read_lines(path)
     rows = [_checked(path, number, row) for number, row in lines]
     if not rows:
         raise ManifestError(f"{path} holds no slide; add a line for each, with at least its path")
@@ -97,12 +97,18 @@ def read_manifest(path: str | os.PathLike, *, tiles: bool = False) -> pd.DataFra
     return table[names]
 
 
-def _read_lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Return the header, and (line in the file, row) of each line that holds something."""
+def read_lines(path: Path, *, needed: str = "path") -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Return the header of a CSV, and (line in the file, row) of each line that holds something.
+
+    Raises
+    ------
+    ManifestError
+        If it is no CSV in UTF-8 with commas, or lacks the column `needed`.
+    """
     reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
-        _check_header(path, header)
+        _check_header(path, header, needed)
         lines = []
         for fields in reader:
             if not any(f.strip() for f in fields):
@@ -142,18 +148,18 @@ def _text(path: Path) -> str:
     return text
 
 
-def _check_header(path: Path, header: list[str]) -> None:
+def _check_header(path: Path, header: list[str], needed: str) -> None:
     if not any(header):
-        raise ManifestError(f"{path} is empty; its first line names the columns, with at least path")
+        raise ManifestError(f"{path} is empty; its first line names the columns, with at least {needed}")
     twice = [name for name in header if name and header.count(name) > 1]
     if twice:
         raise ManifestError(f"{path}: the column {twice[0]} stands there twice; rename one")
-    if "path" in header:
+    if needed in header:
         return
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
         raise ManifestError(f"{path} separates its columns by semicolons or tabs; save it with commas")
     found = ", ".join(header[:8])
-    raise ManifestError(f"{path} has no column path (found: {found}); name the column of the slides path")
+    raise ManifestError(f"{path} has no column {needed} (found: {found}); name the right one {needed}")
 
 
 def _checked(path: Path, number: int, row: Mapping[str, str]) -> dict[str, str | float | None]:
