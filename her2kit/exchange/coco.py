@@ -194,6 +194,8 @@ def _table(path: Path, held: Any, key: str, names: Mapping[str, str]) -> pd.Data
     for column in names.values():
         if column not in table:
             table[column] = np.nan if column.endswith("_px") else None
+    for column in set(names.values()) & {"supercategory"}:
+        table[column] = table[column].astype(object).where(table[column].notna(), None)
     for column in (name for name in names.values() if name.endswith("_id")):
         odd = [value for value in table[column].tolist() if not isinstance(value, int | str)]
         if odd:

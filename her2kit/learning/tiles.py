@@ -15,12 +15,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from her2kit.cells.table import TISSUES
 from her2kit.errors import ManifestError
 from her2kit.learning.pictures import read_raster, write_picture
 from her2kit.slides.slide import Slide, open_slide
 
-TISSUES = ("background", "tumour", "stroma", "immune", "necrosis", "fat", "other")
-"""What the values 0 to 6 of a phantom's raster mean, in MIHIC's order with fat in the place of alveoli."""
 COLUMNS = (
     *("path", "dataset", "patient_id", "slide_id", "label", "split", "site", "mpp", "stain", "pair_path"),
     *("mask_path", "tile_id", "x_px0", "y_px0", "size_px0", "slide_label", "tissue", "tissue_fraction"),

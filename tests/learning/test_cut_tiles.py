@@ -7,9 +7,10 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from her2kit.cells.table import TISSUES
 from her2kit.errors import ManifestError, SlideError
 from her2kit.learning.pictures import read_picture, write_picture
-from her2kit.learning.tiles import COLUMNS, TISSUES, cut_tiles, write_tiles
+from her2kit.learning.tiles import COLUMNS, cut_tiles, write_tiles
 from her2kit.phantom.regions import CLASSES
 from her2kit.slides.slide import open_slide
 
