@@ -31,6 +31,8 @@ class Card:
     """Name that `her2kit.learning.model.build` knows."""
     class_names: tuple[str, ...]
     """In the order of the outputs."""
+    unannotated: str = ""
+    """The class that means nobody looked: it has an output, and is never predicted."""
     mpp: float | None = None
     """Micrometres per pixel that it was trained at."""
     input_px: int = 128
@@ -58,6 +60,8 @@ class Card:
     def __post_init__(self) -> None:
         if not self.class_names or len(set(self.class_names)) != len(self.class_names):
             raise ValueError(f"class_names is {self.class_names!r}; give one name a class, each once")
+        if self.unannotated and self.unannotated not in self.class_names:
+            raise ValueError(f"unannotated={self.unannotated!r} is no class; leave it empty")
 
 
 def write_card(path: str | os.PathLike, card: Card) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from her2kit.exchange.card import Card
 from her2kit.learning import evaluate
 from her2kit.learning.augment import NONE, Augmentation, mixed, size_at, tile_change
-from her2kit.learning.model import to_input
+from her2kit.learning.model import to_input, to_probabilities
 from her2kit.learning.pictures import read_picture
 from her2kit.learning.task import ordered_batches
 from her2kit.learning.weights import content_sha256
@@ -180,7 +180,7 @@ def predict(
     with torch.inference_mode():
         for batch, _ in ordered_batches(samples, batch_size):
             logits = net(to_input(batch.to(device), mean=card.mean, sd=card.sd))
-            out.append(logits.float().softmax(1).cpu().numpy())
+            out.append(to_probabilities(logits, card).cpu().numpy())
     return np.concatenate(out)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from her2kit.errors import WeightsError
 from her2kit.exchange.card import Card, file_sha256, write_card
 from her2kit.exchange.whole import whole_files
+from her2kit.learning.model import to_input, to_probabilities
 
 TOLERANCE = 1e-4
 """Most that a probability may differ between ONNX and torch; single precision gives about 1e-6."""
@@ -100,14 +101,13 @@ def _whole(net: Any, card: Card) -> Any:
     """Return a module from pixels to probabilities."""
     import torch
 
-    from her2kit.learning.model import to_input
-
     class Whole(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.net = net
 
         def forward(self, pixels: Any) -> Any:
-            return self.net(to_input(pixels.permute(0, 3, 1, 2), mean=card.mean, sd=card.sd)).softmax(1)
+            pictures = to_input(pixels.permute(0, 3, 1, 2), mean=card.mean, sd=card.sd)
+            return to_probabilities(self.net(pictures), card)
 
     return Whole()

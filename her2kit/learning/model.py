@@ -79,6 +79,18 @@ def to_input(pixels: Any, *, mean: Any = 0.5, sd: Any = 0.5) -> Any:
     return (pixels.float() / 255 - shift) / scale
 
 
+def to_probabilities(logits: Any, card: Card) -> Any:
+    """Return the softmax over classes (axis 1) of logits, 0 for the class that is never predicted."""
+    import torch
+
+    logits = logits.float()
+    if card.unannotated:
+        closed = torch.zeros(len(card.class_names), device=logits.device)
+        closed[card.class_names.index(card.unannotated)] = -torch.inf
+        logits = logits + closed.reshape(-1, *[1] * (logits.ndim - 2))
+    return logits.softmax(1)
+
+
 def _classifier(name: str, n_classes: int, channels: int, pretrained: bool, options: dict[str, Any]) -> Any:
     import timm
 
