@@ -50,3 +50,11 @@ class DatasetError(Her2Error):
 
 class FetchError(Her2Error):
     """A public dataset cannot be fetched or unpacked, or is not what was published."""
+
+
+class LeakageError(ManifestError):
+    """A slide, patient or picture stands in two parts of a split; ``leaks`` is the table of all that do."""
+
+    def __init__(self, message: str, leaks: object = None) -> None:
+        super().__init__(message)
+        self.leaks = leaks
