@@ -27,13 +27,14 @@ from her2kit.learning.classification import (
     balanced_weights,
     predict,
 )
+from her2kit.learning.datasets.mihic import black_to_white
 from her2kit.learning.model import build, from_card
 from her2kit.learning.train_settings import TrainSettings
 from her2kit.learning.training import Trained, fit
 
 TASK = "tissue_classifier"
 CLASSES = ("background", "tumour", "stroma", "immune", "necrosis", "alveoli", "other")
-"""In MIHIC's order."""
+"""Those of MIHIC, in its order; `her2kit.cells.table.TISSUES` for a phantom, with fat for alveoli."""
 FAST, FULL = "tf_efficientnetv2_b0", "tf_efficientnetv2_s"
 """Networks for a CPU and for a GPU; ``tf_efficientnetv2_m`` and ``_l`` are larger."""
 LIMITS = (
@@ -127,8 +128,3 @@ def load(path: str | Path, *, class_names: Sequence[str] | None = None) -> Tissu
     net = from_card(read_card(path))
     card = weights.load(path, net, task=TASK, class_names=class_names)
     return TissueClassifier(net.eval(), card)
-
-
-def black_to_white(pixels: np.ndarray) -> np.ndarray:
-    """Return pixels in which pure black, MIHIC's mark for missing, is white, as glass is."""
-    return np.where((pixels == 0).all(axis=-1, keepdims=True), np.uint8(255), pixels)

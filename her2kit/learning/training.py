@@ -137,7 +137,9 @@ def _run(
             for step, (seed, batch) in enumerate(batches):
                 lr = learning_rate(done + step, total, settings)
                 losses.append(
-                    _step(fabric, task, net, optimizer, _placed(fabric, batch, settings), lr, settings, seed)
+                    take_step(
+                        fabric, task, net, optimizer, placed(fabric, batch, settings), lr, settings, seed
+                    )
                 )
                 bar.update()
                 if (
@@ -150,7 +152,7 @@ def _run(
                 task.net.eval()
                 held = ordered_batches(val, settings.batch_size, workers=settings.workers, pin=gpu)
                 with torch.no_grad():
-                    figures = task.judge(net, (_placed(fabric, batch, settings) for batch in held))
+                    figures = task.judge(net, (placed(fabric, batch, settings) for batch in held))
                 row = {"epoch": state["epoch"] + 1, "lr": lr, "train_loss": float(seen.mean())}
                 _note(state, row, fabric.broadcast(figures), settings)
                 state["curves"][-1]["seconds"] = time.perf_counter() - begun
@@ -165,7 +167,7 @@ def _run(
     return torch.cuda.max_memory_allocated(fabric.device) / 2**20 if gpu else math.nan
 
 
-def _step(
+def take_step(
     fabric: Any,
     task: Task,
     net: Any,
@@ -254,7 +256,7 @@ def _keep(state: dict[str, Any], net: Any, optimizer: Any, card: Card, folder: P
         torch.save(state | {"net": net.state_dict(), "optimizer": optimizer.state_dict()}, part)
 
 
-def _placed(fabric: Any, batch: Any, settings: TrainSettings) -> list[Any]:
+def placed(fabric: Any, batch: Any, settings: TrainSettings) -> list[Any]:
     """Return a batch on the device, pictures in the layout that was asked for."""
     import torch
 

@@ -12,9 +12,10 @@ from her2kit.exchange.card import Card, read_card
 from her2kit.learning import tissue_classifier
 from her2kit.learning.augment import Augmentation
 from her2kit.learning.classification import Classification, TileSamples, balanced_weights, predict
+from her2kit.learning.datasets.mihic import black_to_white
 from her2kit.learning.export import export_onnx, session
 from her2kit.learning.model import build, from_card, to_input
-from her2kit.learning.tissue_classifier import CLASSES, black_to_white
+from her2kit.learning.tissue_classifier import CLASSES
 from her2kit.learning.train_settings import TrainSettings
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
