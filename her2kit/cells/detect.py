@@ -22,6 +22,7 @@ from her2kit.slides.slide import Slide, Tile
 from her2kit.slides.tiles import owned, read_tissue, tile_grid
 from her2kit.slides.tissue import Tissue
 from her2kit.slides.white_point import WhitePoint
+from her2kit.stain.normalised import refuse_normalised
 from her2kit.stain.separation import StainVectors, fit_stain_vectors, separate
 
 HALO_UM = classical.HALO_UM + membrane.HALO_UM
@@ -58,6 +59,7 @@ def cells_of_tile(
     own
         Takes ``x_px0`` and ``y_px0`` of the cells, gives bool (n,): those to keep. The halo's are not.
     """
+    refuse_normalised(tile)
     maps = separate(tile.pixels, fit.white.rgb, fit.vectors)
     nuclei = find_nuclei(maps, fit.nuclei, mpp=fit.mpp)
     scale = slide.scale_at(fit.mpp)

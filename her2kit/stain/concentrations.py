@@ -46,9 +46,9 @@ def moments(od: np.ndarray, vectors: np.ndarray, *, sparsity: float) -> tuple[np
 
 
 @numba.njit(cache=True, nogil=True)
-def _amounts(od, vectors, overlap, sparsity):  # pragma: no cover - compiled
-    first = od[0] * vectors[0, 0] + od[1] * vectors[0, 1] + od[2] * vectors[0, 2] - sparsity
-    second = od[0] * vectors[1, 0] + od[1] * vectors[1, 1] + od[2] * vectors[1, 2] - sparsity
+def _amounts(red, green, blue, vectors, overlap, sparsity):  # pragma: no cover - compiled
+    first = red * vectors[0, 0] + green * vectors[0, 1] + blue * vectors[0, 2] - sparsity
+    second = red * vectors[1, 0] + green * vectors[1, 1] + blue * vectors[1, 2] - sparsity
     a, b = first - overlap * second, second - overlap * first
     if a >= 0 and b >= 0:
         return a / (1 - overlap * overlap), b / (1 - overlap * overlap)
@@ -61,14 +61,15 @@ def _amounts(od, vectors, overlap, sparsity):  # pragma: no cover - compiled
 def _unmix(od, vectors, sparsity, amounts):  # pragma: no cover - compiled
     overlap = (vectors[0] * vectors[1]).sum()
     for i in range(len(od)):
-        amounts[i, 0], amounts[i, 1] = _amounts(od[i], vectors, overlap, sparsity)
+        a, b = _amounts(od[i, 0], od[i, 1], od[i, 2], vectors, overlap, sparsity)
+        amounts[i, 0], amounts[i, 1] = a, b
 
 
 @numba.njit(cache=True, nogil=True)
 def _sum_moments(od, vectors, sparsity, among, towards):  # pragma: no cover - compiled
     overlap = (vectors[0] * vectors[1]).sum()
     for i in range(len(od)):
-        a, b = _amounts(od[i], vectors, overlap, sparsity)
+        a, b = _amounts(od[i, 0], od[i, 1], od[i, 2], vectors, overlap, sparsity)
         among[0, 0] += a * a
         among[0, 1] += a * b
         among[1, 1] += b * b

@@ -71,7 +71,23 @@ def check_rgb(pixels: np.ndarray) -> None:
     A TypeError if it is a `NormalisedTile`: amounts of stain are read from raw pixels alone.
     """
     refuse_normalised(pixels)
+    if not isinstance(pixels, np.ndarray):
+        raise TypeError(f"pixels is a {type(pixels).__name__}; pass a uint8 RGB array with shape (..., 3)")
     if pixels.dtype != np.uint8 or pixels.ndim < 1 or pixels.shape[-1] != 3:
         raise ValueError(
-            f"pixels has dtype {pixels.dtype} and shape {pixels.shape}; pass uint8 RGB with shape (..., 3)"
+            f"pixels has dtype {pixels.dtype} and shape {pixels.shape}; "
+            f"pass uint8 RGB with shape (..., 3){_advice(pixels)}"
         )
+
+
+def _advice(pixels: np.ndarray) -> str:
+    if pixels.dtype.kind == "f":
+        unit = pixels.size and np.nanmax(pixels) <= 1
+        return f": np.rint({'255 * ' if unit else ''}pixels).astype(np.uint8)"
+    if pixels.dtype == np.uint16:
+        return ": (pixels // 257).astype(np.uint8) if it fills 16 bits"
+    if pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[-1] == 4:
+        return ": pixels[..., :3] drops alpha"
+    if pixels.dtype == np.uint8 and pixels.ndim == 2:
+        return ": a grey picture does not show which stain is which"
+    return ""
