@@ -45,11 +45,16 @@ def write_yolo(
     Raises
     ------
     ValueError
-        If a point lies outside the tile or has no class of ``classes``, or a box has no size.
+        If a point lies outside the tile or has no class of ``classes``, or a box is larger than the tile or
+        has no size.
     """
     sides = np.broadcast_to(np.asarray(box_um, float), len(points))
     if not (np.isfinite(sides).all() and (sides > 0).all()):
         raise ValueError(f"box_um={box_um}; give a side in micrometres above 0 (R1: 8)")
+    if len(sides) and sides.max() > min(frame.width_px, frame.height_px) * frame.mpp:
+        raise ValueError(
+            f"box_um={sides.max():g} is more than the tile's side; give a larger tile, or its mpp"
+        )
     numbers = class_numbers(points, classes)
     size = [frame.width_px, frame.height_px]
     boxes = np.hstack([np.clip(frame.to_tile(points) / size, 0, 1), sides[:, None] / frame.mpp / size])
@@ -108,7 +113,7 @@ def _box(path: Path, number: int, line: str, classes: Sequence[str]) -> tuple[st
         )
     if kind not in range(len(classes)):
         raise LabelError(f"{where}: class {kind:g} is unknown; use 0 to {len(classes) - 1}, or give classes=")
-    if not all(0 <= value <= 1 for value in box[:2]) or not all(0 < value < np.inf for value in box[2:4]):
+    if not all(0 <= value <= 1 for value in box[:2]) or not all(0 < value <= 1 for value in box[2:4]):
         raise LabelError(
             f"{where}: box {box[:4]} does not lie in the picture; give centre and size in shares of its sides"
         )

@@ -82,8 +82,8 @@ def test_every_pair_of_formats_gives_the_points_back(tmp_path, first, second, fr
 @given(
     frame=st.builds(
         Frame,
-        width_px=st.integers(1, 4096),
-        height_px=st.integers(1, 4096),
+        width_px=st.integers(80, 4096),
+        height_px=st.integers(80, 4096),
         mpp=st.floats(0.1, 8),
         slide_mpp=st.floats(0.1, 1),
         x_px0=st.floats(0, 2e5),
@@ -221,6 +221,7 @@ def test_bad_reviews(tmp_path, held, message):
         ("0 1.2 .5 .1 .1\n", "line 1: box .* does not lie in the picture"),
         ("0 nan .5 .1 .1\n", "line 1: box .* does not lie in the picture"),
         ("0 .5 .5 0 .1\n", "line 1: box"),
+        ("0 .5 .5 .1 1.1\n", "line 1: box"),
         ("\n<html>\n", "line 2: '<html>' is not"),
     ],
 )
@@ -386,6 +387,10 @@ def test_what_is_written_is_checked(tmp_path, way):
         (lambda: Frame(5, 5, float("nan"), 0.5), "mpp=nan is not micrometres"),
         (lambda: Frame(5, 5, 0.5, 0), "slide_mpp=0 is not micrometres"),
         (lambda: write_yolo("t.txt", planted(HALF), HALF, box_um=0), "box_um=0"),
+        (
+            lambda: write_yolo("t.txt", planted(HALF), HALF, box_um=300),
+            "box_um=300 is more than the tile's side",
+        ),
         (lambda: coco_of_points({}, {}, box_um=0), "box_um=0"),
         (lambda: coco_of_points({"a": planted(HALF)}, {}, box_um=8), "frames has no tile 'a'"),
         (lambda: write_reviewed("r.json", {"a": planted(HALF)}, {}), "frames has no tile 'a'"),

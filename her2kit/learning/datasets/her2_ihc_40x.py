@@ -116,9 +116,9 @@ def load(folder: str | os.PathLike, *, variant: str | None = None) -> Dataset:
 
 
 def _class_of(parts: tuple[str, ...]) -> str | None:
-    """Return what follows ``class_`` in the name of a picture's folder, None where it has no such name."""
+    """Return the class that a picture's folder is called after (some unpackers drop the +), or None."""
     match = _CLASS.fullmatch(unquote(parts[-2])) if len(parts) > 1 else None
-    return match[1] if match else None
+    return {"1": "1+", "2": "2+", "3": "3+"}.get(match[1], match[1]) if match else None
 
 
 def _row(found: Found, parts: tuple[str, ...]) -> dict | None:

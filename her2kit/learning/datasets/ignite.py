@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from her2kit.errors import DatasetError
+from her2kit.errors import DatasetError, SlideError
 from her2kit.exchange.coco import Coco, read_coco
 from her2kit.learning.datasets.dataset import Dataset, Published, manifest_table, skipped_table
 from her2kit.learning.datasets.scan import Found, check_first_pictures, look_and_unpack, read_rows
-from her2kit.learning.pictures import read_raster
+from her2kit.learning.pictures import picture_size, read_raster
 
 KEY = "ignite"
 MPP = 0.5
@@ -39,6 +39,7 @@ HIT_PX = {"pdl1": 20, "nuclei": 8}
 PUBLISHED = (Published("Spronck et al. 2025", {("he", "all"): 408}),)
 _FOLDERS = {"he": ("he",), "pdl1": ("pdl1", "pdl1"), "nuclei": ("pdl1", "nuclei")}
 _CONTEXT = "_with_context"
+_SPLITS = {"train": "train", "training": "train", "val": "val", "validation": "val", "test": "test"}
 _PATIENT = re.compile(r"(patient\d+)_")
 _STRAY = {"patient69_he_roi3": 255}
 """Masks with a stray value in the published data: it is read as unannotated."""
@@ -155,8 +156,8 @@ def _regions(found: Found, index: dict, skipped: list) -> tuple[list[dict], list
             )
             continue
         rows.append(_row(index, parts, task, row))
-        if task == "he" and rows[-1]["mask_path"] is None:
-            skipped.append((index[parts], "its mask is missing; the picture is kept"))
+        if task == "he":
+            _check_masks(rows[-1], skipped)
     return rows, notes
 
 
@@ -169,7 +170,7 @@ def _row(index: dict, parts: tuple[str, ...], task: str, given: dict) -> dict:
     return more | {
         "path": index[parts],
         "patient_id": given.get("patient_id") or (patient[1] if patient else None),
-        "split": given.get("split", "").lower(),
+        "split": _SPLITS.get(given.get("split", "").lower(), given.get("split")),
         "site": site,
         "stain": "he" if task == "he" else "pdl1",
         "mask_path": index.get(("annotations", *parts[1:])) if task == "he" else None,
@@ -178,6 +179,23 @@ def _row(index: dict, parts: tuple[str, ...], task: str, given: dict) -> dict:
         "context_path": index.get(context),
         "context_mask_path": index.get(("annotations", *context[1:])),
     }
+
+
+def _check_masks(row: dict, skipped: list) -> None:
+    """Take masks out of a row that are missing or not of their picture's size, and say so."""
+    for picture, mask in (("path", "mask_path"), ("context_path", "context_mask_path")):
+        if row[picture] is None:
+            continue
+        if row[mask] is None:
+            skipped.append((row[picture], "its mask is missing; the picture is kept"))
+            continue
+        try:
+            fits = picture_size(row[picture]) == picture_size(row[mask])
+        except SlideError:
+            fits = False
+        if not fits:
+            skipped.append((row[mask], "does not open or is not of its picture's size; the picture is kept"))
+            row[mask] = None
 
 
 def _cells(found: Found, index: dict, skipped: list) -> tuple[pd.DataFrame, dict[str, list]]:

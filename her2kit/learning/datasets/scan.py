@@ -53,31 +53,46 @@ def look_below(folder: str | os.PathLike) -> Found:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise DatasetError(f"{folder} {what}; give the folder of the dataset (her2kit data list shows it)")
-    pictures: list[tuple[str, ...]] = []
-    others: list[tuple[str, ...]] = []
-    left: list[tuple[str, str]] = []
-    waiting: list[tuple[str, ...]] = [()]
-    while waiting:
-        place = waiting.pop()
-        with os.scandir(os.path.join(folder, *place)) as entries:
-            for entry in entries:
-                parts = (*place, entry.name)
-                if entry.is_dir():
-                    if entry.name != "__MACOSX" and not entry.name.startswith("."):
-                        waiting.append(parts)
-                elif entry.name.startswith("._") or entry.name.lower() in _JUNK:
-                    left.append((entry.path, "left by an operating system"))
-                elif not entry.name.lower().endswith(ENDINGS):
-                    others.append(parts)
-                elif entry.stat().st_size == 0:
-                    left.append((entry.path, "empty file"))
-                else:
-                    pictures.append(parts)
-    if not (pictures or others):
+    found = Found(folder, [], [], [])
+    try:
+        _list(found, (), frozenset([_identity(folder)]))
+    except OSError as error:
+        raise DatasetError(
+            f"{error.filename}: cannot be read ({error.strerror}); check its rights"
+        ) from error
+    if not (found.pictures or found.others):
         raise DatasetError(
             f"{folder} holds no file; fetch the dataset (her2kit data fetch) or give its folder"
         )
-    return Found(folder, sorted(pictures), sorted(others), sorted(left))
+    for files in (found.pictures, found.others, found.left):
+        files.sort()
+    return found
+
+
+def _list(found: Found, place: tuple[str, ...], above: frozenset[tuple[int, int]]) -> None:
+    """File what lies in a folder; ``above`` says which folders it lies in, since links may lead back."""
+    with os.scandir(found.path(place)) as entries:
+        for entry in entries:
+            parts = (*place, entry.name)
+            if entry.is_dir():
+                this = _identity(entry.path)
+                if entry.name != "__MACOSX" and not entry.name.startswith(".") and this not in above:
+                    _list(found, parts, above | {this})
+            elif entry.name.startswith("._") or entry.name.lower() in _JUNK:
+                found.left.append((entry.path, "left by an operating system"))
+            elif not entry.name.lower().endswith(ENDINGS):
+                found.others.append(parts)
+            elif not entry.is_file():
+                found.left.append((entry.path, "link to a file that is not there"))
+            elif entry.stat().st_size == 0:
+                found.left.append((entry.path, "empty file"))
+            else:
+                found.pictures.append(parts)
+
+
+def _identity(folder: str | os.PathLike) -> tuple[int, int]:
+    about = os.stat(folder)
+    return about.st_dev, about.st_ino
 
 
 def unpack_waiting(found: Found) -> list[str]:
@@ -87,6 +102,8 @@ def unpack_waiting(found: Found) -> list[str]:
     ------
     FetchError
         If an archive is unsafe or damaged; nothing of it is left.
+    DatasetError
+        If the folder cannot be written to.
     """
     done = []
     for parts in found.named(".zip"):
@@ -94,13 +111,18 @@ def unpack_waiting(found: Found) -> list[str]:
         target = archive.with_suffix("")
         if target.exists():
             continue
-        part = Path(tempfile.mkdtemp(dir=archive.parent, prefix=f".{archive.stem}-"))
         try:
-            unpack(archive, part)
-            part.chmod(0o755)
-            part.rename(target)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+            part = Path(tempfile.mkdtemp(dir=archive.parent, prefix=f".{archive.stem}-"))
+            try:
+                unpack(archive, part)
+                part.chmod(0o755)
+                part.rename(target)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+        except OSError as error:
+            raise DatasetError(
+                f"{archive}: cannot be unpacked beside itself ({error.strerror}); unpack it by hand"
+            ) from error
         done.append(str(archive))
     return done
 

@@ -128,9 +128,12 @@ def test_ignite_names_what_is_missing(ignite_folder, tmp_path):
     (made / "images" / "he" / "patient1_he_roi1.png").unlink()
     (made / "annotations" / "he" / "patient2_he_roi2.png").unlink()
     next((made / "images" / "pdl1" / "nuclei").iterdir()).unlink()
+    write_picture(made / "annotations" / "he" / "patient2_he_roi1.png", np.zeros((9, 9), np.uint8))
     loaded = ignite.load(made)
     assert len(loaded.table) == 4
+    assert loaded.table.set_index("tile_id").loc["patient2_he_roi1", "mask_path"] is None
     assert set(loaded.skipped["reason"]) == {
+        "does not open or is not of its picture's size; the picture is kept",
         "named in data_overview.csv, not in the folder",
         "its mask is missing; the picture is kept",
         "named in nuclei_annotations.json, not in the folder",

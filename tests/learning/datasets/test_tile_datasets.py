@@ -127,6 +127,13 @@ def test_her2_faults(tmp_path):
         her2_ihc_40x.load(made)
 
 
+def test_her2_folders_whose_plus_was_dropped(tmp_path):
+    made = fixtures.write_her2_ihc_40x(tmp_path / "d")
+    for folder in made.rglob("class_*+"):
+        folder.rename(folder.with_name(folder.name[:-1]))
+    assert set(her2_ihc_40x.load(made).table["label"]) == set(LABELS)
+
+
 def test_her2_same_file_twice(tmp_path):
     made = fixtures.write_her2_ihc_40x(tmp_path / "d")
     path = next((made / "WSI-based-dataset" / "train_data_wsi" / "class_0").iterdir())
@@ -333,6 +340,17 @@ def test_own_csv_in_another_encoding(tmp_path):
     (made / "manifest.csv").write_bytes(text.encode("latin-1"))
     with pytest.raises(ManifestError, match="is not in UTF-8; save it as CSV"):
         own_folder.load(made)
+
+
+def test_links_between_folders(tmp_path):
+    made = fixtures.write_own_folder(tmp_path / "d", with_csv=False)
+    (made / "train").rename(tmp_path / "elsewhere")
+    (made / "train").symlink_to(tmp_path / "elsewhere")  # followed
+    (made / "test" / "0" / "back").symlink_to(made)  # not for ever
+    (made / "test" / "0" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    loaded = own_folder.load(made)
+    assert len(loaded.table) == 16
+    assert loaded.skipped["reason"].tolist() == ["link to a file that is not there"]
 
 
 def test_own_folder_faults(tmp_path):
