@@ -6,6 +6,7 @@ and name no mpp, so that the reader must say at which mpp the tile was (`exchang
 """
 
 import json
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,7 +64,7 @@ def read_detections(
     for number, cell in enumerate(cells, start=1):
         where = f"{path}: cell {number}"
         try:
-            x, y, kind = float(cell["x"]), float(cell["y"]), int(cell["cls_id"])
+            x, y, kind = float(cell["x"]), float(cell["y"]), operator.index(cell["cls_id"])
             confidence = cell.get("confidence")
             certain.append(np.nan if confidence is None else float(confidence))
         except (KeyError, TypeError, ValueError, AttributeError):

@@ -182,6 +182,7 @@ CELL = {"x": 1, "y": 2, "cls_id": 0}
         ({"filename": "a", "objects": []}, "is no list of cells"),
         ([CELL, {"x": 1}], "cell 2 is not"),
         ([CELL | {"cls_id": 4}], "cls_id 4 is unknown; use 0 to 3"),
+        ([CELL | {"cls_id": 1.9}], "cell 1 is not"),
         ([CELL | {"x": 513}], r"cell 1 lies at \(513, 2\)"),
         ([CELL | {"x": float("nan")}], r"cell 1 lies at \(nan, 2\)"),
         ([7], "cell 1 is not"),

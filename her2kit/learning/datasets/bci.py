@@ -128,10 +128,10 @@ def _side_by_side(found: Found, lone: dict) -> dict:
     first = next(iter(lone.values()), None)
     if first is not None:
         path = found.path(first)
-        size = check_first_pictures([path])
-        if size is None or size[0] != 2 * size[1]:
+        width, height = check_first_pictures([path])
+        if width != 2 * height:
             raise DatasetError(
-                f"{path}: lies in no folder HE or IHC and is no pair side by side ({size} px); "
+                f"{path}: lies in no folder HE or IHC and is no pair side by side ({width} x {height} px); "
                 "restore the folders"
             )
     return lone

@@ -88,7 +88,8 @@ class Dataset:
         lines = [f"{self.key}: {len(self.table):,} pictures in {self.folder}"]
         if self.cells is not None:
             lines.append(f"{len(self.cells):,} annotated cells")
-        lines += ["", self.counts().to_string(index=False, na_rep="-"), ""]
+        counts = self.counts()
+        lines += ["", counts.astype(object).where(counts.notna(), "-").to_string(index=False), ""]
         for reason, rows in self.skipped.groupby("reason", sort=False):
             lines.append(f"left out, {len(rows):,}: {reason}, such as {rows['path'].iloc[0]}")
         lines += [f"note: {note}" for note in self.notes]

@@ -141,8 +141,8 @@ def look_and_unpack(folder: str | os.PathLike, *, enough: Callable[[Found], bool
     return look_below(folder), done
 
 
-def check_first_pictures(paths: Iterable[str]) -> tuple[int, int] | None:
-    """Read the heads of some pictures and return the first one's size (width, height); None without pictures.
+def check_first_pictures(paths: Iterable[str]) -> tuple[int, int]:
+    """Read the heads of some pictures, at least one, and return the first one's (width, height).
 
     Raises
     ------
@@ -155,7 +155,7 @@ def check_first_pictures(paths: Iterable[str]) -> tuple[int, int] | None:
             sizes.append(picture_size(path))
         except SlideError as error:
             raise DatasetError(str(error)) from error
-    return sizes[0] if sizes else None
+    return sizes[0]
 
 
 def named_like(parts: Iterable[str], words: Mapping[str, str]) -> str | None:

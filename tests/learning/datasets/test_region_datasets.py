@@ -292,7 +292,9 @@ def test_acrobat(tmp_path):
 def test_phantom(tmp_path):
     make_cohort(tmp_path / "c", slides=2, size_px=256, mpp=0.5, seed=4)
     loaded = phantom.load(tmp_path / "c")
-    assert loaded.table["label"].tolist() == ["3+", "0"]
+    planted = pd.read_csv(tmp_path / "c" / "manifest.csv", dtype=str)
+    assert loaded.table["slide_id"].tolist() == planted["slide_id"].tolist()
+    assert loaded.table["label"].tolist() == planted["label"].tolist()
     assert all(
         (pd.Series(loaded.table["truth_path"]) + "/cells.parquet").map(lambda p: pd.read_parquet(p).size > 0)
     )

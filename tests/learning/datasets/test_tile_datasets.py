@@ -214,7 +214,7 @@ def test_bci_faults(tmp_path):
 
 def test_bci_lone_pictures_that_are_no_pair(tmp_path):
     path = write_picture(tmp_path / "train" / "00000_train_0.png", stock().tiles["0"][0])
-    with pytest.raises(DatasetError, match=r"is no pair side by side \(\(64, 64\) px\)") as caught:
+    with pytest.raises(DatasetError, match=r"is no pair side by side \(64 x 64 px\)") as caught:
         bci.load(tmp_path)
     one_line(caught, path)
 
