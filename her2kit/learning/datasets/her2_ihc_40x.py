@@ -108,7 +108,8 @@ def load(folder: str | os.PathLike, *, variant: str | None = None) -> Dataset:
         )
     notes += [f"{path} was unpacked beside itself" for path in unpacked]
     notes.append(f"mpp is {MPP}, nominal at 40x: the files hold none")
-    notes.append("no file names its slide: a validation part can only be drawn by tile, and will flatter")
+    if any(row["slide_id"] is None for row in rows):
+        notes.append("files name no slide: a validation part can only be drawn by tile, and will flatter")
     table = manifest_table(
         rows, dataset=KEY, stain="her2", mpp=MPP, guideline="breast-asco-cap-2018", variant=chosen
     )
