@@ -1,4 +1,7 @@
-"""Choose who reads a file: OpenSlide, or a flat picture's decoder. Says in one line what is wrong with it."""
+"""Choose who reads a file: OpenSlide, a faster way to its pixels, or a flat picture's decoder.
+
+Says in one line what is wrong with it.
+"""
 
 from pathlib import Path
 from typing import Protocol
@@ -8,11 +11,12 @@ import openslide
 
 from her2kit.errors import MppError, SlideError
 from her2kit.slides.flat import FlatSource
+from her2kit.slides.jpeg_tiles import VENDORS, JpegTileSource
 from her2kit.slides.vendor import VendorSource
 
 
 class Source(Protocol):
-    """What ``Slide`` needs of a file: see ``vendor.VendorSource`` and ``flat.FlatSource``.
+    """What ``Slide`` needs of a file: see ``vendor``, ``jpeg_tiles`` and ``flat``.
 
     ``exact`` says of each level whether ``read`` gives its pixels without interpolation.
     """
@@ -69,8 +73,9 @@ def _choose(path: Path, *, need_mpp: bool) -> Source:
     vendor = openslide.OpenSlide.detect_format(path)
     if vendor is None:
         return FlatSource(path, need_mpp=need_mpp)
+    reader = JpegTileSource if vendor in VENDORS else VendorSource
     try:
-        return VendorSource(path, vendor, need_mpp=need_mpp)
+        return reader(path, vendor, need_mpp=need_mpp)
     except MppError:
         raise
     except SlideError:
