@@ -34,6 +34,8 @@ class StainBasis:
     """Their standard deviations, > 0."""
 
     def __post_init__(self) -> None:
+        for name in ("white", "vectors", "amounts", "lab_mean", "lab_sd"):
+            object.__setattr__(self, name, _tuples(getattr(self, name)))  # lists cannot be hashed
         if self.method not in METHODS:
             raise ValueError(f"method is {self.method!r}; use one of {', '.join(METHODS)}")
         if len(self.white) != 3 or not all(1 <= v <= 255 for v in self.white):
@@ -49,6 +51,8 @@ class StainBasis:
         for vector in self.vectors:
             if len(vector) != 3 or not abs(math.hypot(*vector) - 1.0) <= 1e-3:
                 raise ValueError(f"vectors holds {vector!r}; pass numbers of length 1 (vector / its norm)")
+        if sum(a * b for a, b in zip(*self.vectors, strict=True)) > 0.9998:
+            raise ValueError(f"vectors is {self.vectors!r}; pass two that are a degree apart or more")
         if len(self.amounts) != 2 or not min(self.amounts) > 0:
             raise ValueError(f"amounts is {self.amounts!r}; pass two optical densities above 0")
         if not 0 <= self.sparsity < 1:
@@ -68,13 +72,12 @@ class StainBasis:
             If the text is not JSON, or holds no valid basis.
         """
         try:
-            values = json.loads(text)
-            return cls(**{name: _tuples(value) for name, value in values.items()})
-        except (AttributeError, TypeError) as error:
+            return cls(**json.loads(text))
+        except TypeError as error:
             raise ValueError(
                 f"text is {text[:60]!r}, not a stain basis ({error}); pass what to_json wrote"
             ) from error
 
 
 def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+    return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value

@@ -66,12 +66,14 @@ def fit(pixels: np.ndarray, *, method: str = "macenko", white: Triple, seed: int
         chosen = np.random.default_rng(seed).choice(len(sample), size=_PIXELS, replace=False)
         sample = sample[chosen]
     od = optical_density(sample, white).astype(np.float64)
-    stained = od.sum(axis=1) >= STAINED_OD_SUM
+    stained = _is_stained(sample, od)
     od = od[stained]
     red, green, blue = (float(v) for v in white)
     if method == "reinhard":
         check_enough(len(od))
         lab = to_lab(sample[stained], white).astype(np.float64)
+        if not lab.std(axis=0).min() > 0:
+            raise StainError("pixels show one colour only; take a picture of stained tissue")
         return StainBasis(
             method, (red, green, blue), lab_mean=_triple(lab.mean(axis=0)), lab_sd=_triple(lab.std(axis=0))
         )
@@ -153,6 +155,9 @@ def normalise(pixels: np.ndarray, source: StainBasis, target: StainBasis) -> Nor
     check_rgb(pixels)
     if pixels.ndim != 3:
         raise ValueError(f"pixels has shape {pixels.shape}; pass a picture with shape (h, w, 3)")
+    for name, basis in (("source", source), ("target", target)):
+        if not isinstance(basis, StainBasis):
+            raise TypeError(f"{name} is a {type(basis).__name__}; pass a StainBasis, as fit_slide gives it")
     out, stained = _table(source, target).apply(pixels)
     if stained < max(1.0, _LEAST_STAINED * out[..., 0].size):
         status = "black" if pixels.size and pixels.mean() < 128 else "blank"
@@ -174,13 +179,15 @@ def _new_colours(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what each colour becomes, uint8 (n, 3), and whether it is stain, bool (n,)."""
     od = optical_density(colours, source.white)
-    total = od.sum(axis=1)
     if source.method == "reinhard":
-        grey = _reinhard(colours, total, source, target)
+        grey = _reinhard(colours, od, source, target)
     else:
         grey = _remix(od, source, target)
-    stained = (total >= STAINED_OD_SUM) & (colours.max(axis=1, initial=0) > _BLACK)
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8), stained
+    return np.clip(np.rint(grey), 0, 255).astype(np.uint8), _is_stained(colours, od)
+
+
+def _is_stained(colours: np.ndarray, od: np.ndarray) -> np.ndarray:
+    return (od.sum(axis=1) >= STAINED_OD_SUM) & (colours.max(axis=1, initial=0) > _BLACK)
 
 
 def _remix(od: np.ndarray, source: StainBasis, target: StainBasis) -> np.ndarray:
@@ -190,10 +197,10 @@ def _remix(od: np.ndarray, source: StainBasis, target: StainBasis) -> np.ndarray
     return np.array(target.white) * 10.0 ** -(amounts @ np.array(target.vectors))
 
 
-def _reinhard(colours: np.ndarray, total: np.ndarray, source: StainBasis, target: StainBasis) -> np.ndarray:
+def _reinhard(colours: np.ndarray, od: np.ndarray, source: StainBasis, target: StainBasis) -> np.ndarray:
     lab = to_lab(colours, source.white)
     moved = (lab - source.lab_mean) * np.divide(target.lab_sd, source.lab_sd) + target.lab_mean
-    weight = np.clip(total / _FADE_OD_SUM, 0, 1)[:, None]
+    weight = np.clip(od.sum(axis=1) / _FADE_OD_SUM, 0, 1)[:, None]
     return from_lab(weight * moved + (1 - weight) * lab, target.white)
 
 

@@ -82,8 +82,8 @@ def check_rgb(pixels: np.ndarray) -> None:
 
 def _advice(pixels: np.ndarray) -> str:
     if pixels.dtype.kind == "f":
-        unit = pixels.size and np.nanmax(pixels) <= 1
-        return f": np.rint({'255 * ' if unit else ''}pixels).astype(np.uint8)"
+        unit = "" if (pixels > 1).any() else "255 * "
+        return f": np.rint({unit}pixels).astype(np.uint8)"
     if pixels.dtype == np.uint16:
         return ": (pixels // 257).astype(np.uint8) if it fills 16 bits"
     if pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[-1] == 4:

@@ -222,7 +222,8 @@ def test_one_stain_only_is_told(method, stain, vectors):
 def test_too_little_stain_is_told(method):
     pixels = np.full((100, 100, 3), 234, np.uint8)
     pixels[:4] = planted(HE)[0][:4, :100]
-    with pytest.raises(StainError, match="500 are needed"):
+    pixels[90:] = 3  # padding
+    with pytest.raises(StainError, match="pixels hold [1-4].. stained ones, 500 are needed"):
         fit(pixels, method=method, white=WHITE)
 
 
@@ -260,6 +261,12 @@ def test_wrong_arguments_are_named():
         fit(pixels, method="ruifrok", white=WHITE)
     with pytest.raises(ValueError, match="white is"):
         fit(pixels, white=(0, 255, 255))
+    with pytest.raises(StainError, match="one colour only"):
+        fit(np.full((40, 40, 3), 120, np.uint8), method="reinhard", white=WHITE)
+    with pytest.raises(TypeError, match="target is a ndarray; pass a StainBasis"):
+        normalise(pixels, basis(), pixels)
+    with pytest.raises(TypeError, match="pixels is a list"):
+        normalise(pixels.tolist(), basis(), basis())
     with pytest.raises(ValueError, match="source is fitted by macenko, target by reinhard"):
         normalise(pixels, basis(), basis(method="reinhard"))
     with pytest.raises(ValueError, match=r"pixels has shape \(40000, 3\); pass a picture"):
@@ -275,6 +282,7 @@ def test_wrong_arguments_are_named():
         ({"white": (0.0, 1.0, 1.0)}, "white is"),
         ({"vectors": ()}, "vectors is"),
         ({"vectors": ((1.0, 1.0, 0.0), (0.0, 1.0, 0.0))}, "of length 1"),
+        ({"vectors": ((1.0, 0.0, 0.0), (1.0, 0.0, 0.0))}, "a degree apart"),
         ({"amounts": (0.5, 0.0)}, "amounts is"),
         ({"sparsity": -0.1}, "sparsity is"),
         ({"method": "reinhard"}, "lab_sd > 0"),
