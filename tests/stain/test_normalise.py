@@ -223,7 +223,7 @@ def test_too_little_stain_is_told(method):
     pixels = np.full((100, 100, 3), 234, np.uint8)
     pixels[:4] = planted(HE)[0][:4, :100]
     pixels[90:] = 3  # padding
-    with pytest.raises(StainError, match="pixels hold [1-4].. stained ones, 500 are needed"):
+    with pytest.raises(StainError, match=r"pixels hold [1-4].. stained ones, 500 are needed"):
         fit(pixels, method=method, white=WHITE)
 
 
