@@ -1,13 +1,19 @@
 """What a notebook runs on: the reader's own slide or a phantom, so that each runs alone and offline."""
 
 import json
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from her2kit.course.processes import cores
 from her2kit.errors import SlideError
 from her2kit.exchange.parquet import read_table
+from her2kit.learning.datasets import fixtures
+from her2kit.manifest import read_manifest
 from her2kit.phantom.cohort import make_cohort, plan_cohort
 from her2kit.phantom.folder import whole_folder
 from her2kit.phantom.plan import Mix
@@ -80,6 +86,55 @@ def slide_or_phantom(
     if not home.is_dir():  # a cohort appears whole or not at all
         make_cohort(home, slides=1, seed=seed, size_px=size_px, mpp=0.25, sites=1, stain=stain, cases=[case])
     return _kept(home, tumour_path, scored=stain == "her2")
+
+
+def phantom_cohort(
+    *,
+    slides: int,
+    seed: int = 0,
+    size_px: int = 1024,
+    mpp: float = 0.5,
+    sites: int = 4,
+    cases: Sequence[str] | None = None,
+    degrade: str | None = None,
+    folder: str | Path = "../data/notebooks",
+) -> pd.DataFrame:
+    """Return the manifest of a cohort of phantoms that is made once and kept below ``folder``.
+
+    The arguments are those of ``phantom.cohort.make_cohort``.
+    """
+    mark = zlib.crc32(repr((mpp, sites, list(cases or ()), degrade)).encode())
+    home = Path(folder) / f"cohort_{slides}_{size_px}_{seed}_{mark:08x}"
+    if not home.is_dir():  # a cohort appears whole or not at all
+        make_cohort(
+            home,
+            slides=slides,
+            seed=seed,
+            size_px=size_px,
+            mpp=mpp,
+            sites=sites,
+            cases=cases,
+            degrade=degrade,
+            workers=cores(),
+        )
+    return read_manifest(home / "manifest.csv")
+
+
+def small_dataset(key: str, *, folder: str | Path = "../data/notebooks", **options: Any) -> Path:
+    """Return a folder laid out like a public dataset, filled with phantom tiles; made once.
+
+    Parameters
+    ----------
+    key
+        As in ``learning.datasets.fixtures``, such as ``her2_ihc_40x``.
+    options
+        What its writer takes.
+    """
+    name = "_".join(f"{word}" for word in ("like", key, *map(str, options.values())))
+    home = Path(folder) / name
+    if not home.is_dir():
+        getattr(fixtures, f"write_{key}")(home, **options)
+    return home
 
 
 def in_situ_phantom(
