@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 
 from her2kit.learning.fabric import make_fabric, quiet, resolved
+from her2kit.learning.step import Stepper, set_up
 from her2kit.learning.task import Task
 from her2kit.learning.torchvision_ops import ensure_torchvision
-from her2kit.learning.train_settings import TrainSettings, make_optimizer
-from her2kit.learning.training import placed, take_step
+from her2kit.learning.train_settings import TrainSettings
 
 
 def step_costs(choices: Mapping[str, tuple[Task, Any, TrainSettings]], *, rounds: int = 5) -> pd.DataFrame:
@@ -41,26 +41,22 @@ def step_costs(choices: Mapping[str, tuple[Task, Any, TrainSettings]], *, rounds
 
     if not choices or rounds < 1:
         raise ValueError(f"{len(choices)} choices and rounds={rounds}; give at least one of each")
-    ready: dict[str, Any] = {}
+    seconds: dict[str, list[float]] = {name: [] for name in choices}
     with quiet(), torch.random.fork_rng(devices=[]):
+        ready: dict[str, tuple[Stepper, Any]] = {}
         for name, (task, batch, settings) in choices.items():
             settings = resolved(settings)
-            fabric = make_fabric(settings)
-            if settings.channels_last:
-                task.net.to(memory_format=torch.channels_last)
-            net, optimizer = fabric.setup(task.net.train(), make_optimizer(task.net, settings))
-            ready[name] = (fabric, task, net, optimizer, placed(fabric, batch, settings), settings)
-        saved = {name: _saved_bytes(parts[1], parts[2], parts[4]) / 2**20 for name, parts in ready.items()}
-        seconds: dict[str, list[float]] = {name: [] for name in ready}
+            stepper = set_up(make_fabric(settings), task, settings)
+            task.net.train()
+            ready[name] = stepper, stepper.placed(batch)
+        saved = {name: _saved_bytes(*pair) / 2**20 for name, pair in ready.items()}
         for turn in range(rounds + 1):
-            for name, (fabric, task, net, optimizer, batch, settings) in ready.items():
+            for name, (stepper, batch) in ready.items():
                 begun = time.perf_counter()
-                take_step(fabric, task, net, optimizer, batch, settings.lr, settings, turn)
-                if fabric.device.type == "cuda":
-                    torch.cuda.synchronize(fabric.device)
+                float(stepper.step(batch, lr=stepper.settings.lr, seed=turn))  # asking for it waits for a GPU
                 if turn:
                     seconds[name].append(time.perf_counter() - begun)
-    first = next(iter(ready))
+    first = next(iter(choices))
     ratio = {
         name: statistics.median(a / b for a, b in zip(taken, seconds[first], strict=True))
         for name, taken in seconds.items()
@@ -75,11 +71,11 @@ def step_costs(choices: Mapping[str, tuple[Task, Any, TrainSettings]], *, rounds
     ).rename_axis("choice")
 
 
-def _saved_bytes(task: Task, net: Any, batch: Any) -> int:
+def _saved_bytes(stepper: Stepper, batch: Any) -> int:
     """Return the bytes of all tensors that a forward pass keeps for the backward pass, each once."""
     import torch
 
-    own = {p.untyped_storage().data_ptr() for p in task.net.parameters()}
+    own = {p.untyped_storage().data_ptr() for p in stepper.task.net.parameters()}
     kept: dict[int, int] = {}
     alive = []  # an address may not be given out twice while we count
 
@@ -91,5 +87,5 @@ def _saved_bytes(task: Task, net: Any, batch: Any) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        task.loss(net, batch)
+        stepper.task.loss(stepper.net, batch)
     return sum(kept.values())

@@ -22,10 +22,10 @@ from her2kit.exchange.card import Card
 from her2kit.exchange.whole import whole_file
 from her2kit.learning import weights
 from her2kit.learning.fabric import make_fabric, progress_bar, quiet, resolved
-from her2kit.learning.sharpness_aware import frozen_statistics, perturbed
+from her2kit.learning.step import Stepper, set_up
 from her2kit.learning.task import Samples, Task, ordered_batches, shuffled_batches
 from her2kit.learning.torchvision_ops import ensure_torchvision
-from her2kit.learning.train_settings import TrainSettings, learning_rate, make_optimizer
+from her2kit.learning.train_settings import TrainSettings, learning_rate
 
 FILES = ("last.ckpt", "best.safetensors", "best.json", "curves.csv")
 _CHECK_EVERY = 20  # steps between looks at the loss: each makes a GPU wait
@@ -114,89 +114,71 @@ def _run(
     """Train in this process, which may be one of several, and return its peak of GPU memory in MB."""
     import torch
 
-    if settings.channels_last:
-        task.net.to(memory_format=torch.channels_last)
-    net, optimizer = fabric.setup(task.net, make_optimizer(task.net, settings))
-    state = _begin(fabric, task.net, optimizer, card, folder)
+    stepper = set_up(fabric, task, settings)
+    state = _begin(stepper, card, folder)
     gpu = fabric.device.type == "cuda"
     if gpu:
         torch.cuda.reset_peak_memory_stats(fabric.device)
     batch_size = min(settings.batch_size, len(train) // fabric.world_size)
     steps = len(train) // (batch_size * fabric.world_size)
-    total = settings.epochs * steps
-    with progress_bar(fabric, settings, state["epoch"] * steps, total) as bar:
+    with progress_bar(fabric, settings, state["epoch"] * steps, settings.epochs * steps) as bar:
         while not state["stopped"]:
-            begun, done = time.perf_counter(), state["epoch"] * steps
+            begun = time.perf_counter()
             train.begin_epoch(state["epoch"] / settings.epochs)
-            task.net.train()
-            batches = shuffled_batches(
-                train, batch_size, seed=settings.seed, epoch=state["epoch"], rank=fabric.global_rank,
-                world=fabric.world_size, workers=settings.workers, pin=gpu,
-            )  # fmt: skip
-            losses = []
-            for step, (seed, batch) in enumerate(batches):
-                lr = learning_rate(done + step, total, settings)
-                losses.append(
-                    take_step(
-                        fabric, task, net, optimizer, placed(fabric, batch, settings), lr, settings, seed
-                    )
-                )
-                bar.update()
-                if (
-                    len(losses) % _CHECK_EVERY == 0
-                    and not _together(fabric, losses[-_CHECK_EVERY:]).isfinite().all()
-                ):
-                    break
+            losses, lr = _one_epoch(stepper, train, state["epoch"], batch_size, steps, bar)
             seen = _together(fabric, losses).cpu()
             if seen.isfinite().all():
-                task.net.eval()
-                held = ordered_batches(val, settings.batch_size, workers=settings.workers, pin=gpu)
-                with torch.no_grad():
-                    figures = task.judge(net, (placed(fabric, batch, settings) for batch in held))
                 row = {"epoch": state["epoch"] + 1, "lr": lr, "train_loss": float(seen.mean())}
-                _note(state, row, fabric.broadcast(figures), settings)
+                _note(state, row, _judged(stepper, val), settings)
                 state["curves"][-1]["seconds"] = time.perf_counter() - begun
-                bar.set_postfix_str(f"{settings.monitor} {figures[settings.monitor]:.3f}")
+                bar.set_postfix_str(
+                    f"best {settings.monitor} {state['figures'].get(settings.monitor, math.nan):.3f}"
+                )
             else:
                 first = int((~seen.isfinite()).nonzero()[0]) + 1
                 state["stopped"] = f"the loss is not finite at step {first} of epoch {state['epoch'] + 1}"
                 state["broken"] = True
             if fabric.is_global_zero:
-                _keep(state, task.net, optimizer, card, folder)
+                _keep(state, stepper, card, folder)
             fabric.barrier()
     return torch.cuda.max_memory_allocated(fabric.device) / 2**20 if gpu else math.nan
 
 
-def take_step(
-    fabric: Any,
-    task: Task,
-    net: Any,
-    optimizer: Any,
-    batch: Any,
-    lr: float,
-    settings: TrainSettings,
-    seed: int,
-) -> Any:
-    """Take one step, sharpness-aware or plain; both passes draw the same dropout and mixing."""
+def _one_epoch(
+    stepper: Stepper, train: Samples, epoch: int, batch_size: int, steps: int, bar: Any
+) -> tuple[list[Any], float]:
+    """Take the steps of an epoch, up to one that is not finite; return their losses and the last rate."""
+    fabric, settings, losses, lr = stepper.fabric, stepper.settings, [], 0.0
+    stepper.task.net.train()
+    batches = shuffled_batches(
+        train, batch_size, seed=settings.seed, epoch=epoch, rank=fabric.global_rank, world=fabric.world_size,
+        workers=settings.workers, pin=fabric.device.type == "cuda",
+    )  # fmt: skip
+    for step, (seed, batch) in enumerate(batches):
+        lr = learning_rate(epoch * steps + step, settings.epochs * steps, settings)
+        losses.append(stepper.step(stepper.placed(batch), lr=lr, seed=seed))
+        bar.update()
+        look = len(losses) % _CHECK_EVERY == 0
+        if look and not _together(fabric, losses[-_CHECK_EVERY:]).isfinite().all():
+            break
+    return losses, lr
+
+
+def _judged(stepper: Stepper, val: Samples) -> dict[str, float]:
+    """Return the figures of the validation set, those of the first process for all."""
     import torch
 
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    torch.manual_seed(seed)
-    optimizer.zero_grad()
-    loss = task.loss(net, batch)
-    fabric.backward(loss)
-    if settings.sam_rho:
-        climb = perturbed(task.net.parameters(), rho=settings.sam_rho, adaptive=settings.sam_adaptive)
-        with climb, frozen_statistics(task.net):
-            torch.manual_seed(seed)
-            optimizer.zero_grad()
-            fabric.backward(task.loss(net, batch))
-    optimizer.step()
-    return loss.detach()
+    fabric, settings = stepper.fabric, stepper.settings
+    stepper.task.net.eval()
+    held = ordered_batches(
+        val, settings.batch_size, workers=settings.workers, pin=fabric.device.type == "cuda"
+    )
+    with torch.no_grad():
+        figures = stepper.task.judge(stepper.net, (stepper.placed(batch) for batch in held))
+    return fabric.broadcast({name: float(value) for name, value in figures.items()})
 
 
-def _begin(fabric: Any, net: Any, optimizer: Any, card: Card, folder: Path) -> dict[str, Any]:
+def _begin(stepper: Stepper, card: Card, folder: Path) -> dict[str, Any]:
     """Return the state to go on from: the saved one, put into network and optimiser, or that of a start."""
     import torch
 
@@ -204,24 +186,17 @@ def _begin(fabric: Any, net: Any, optimizer: Any, card: Card, folder: Path) -> d
     mine = known | {f"settings.{name}": value for name, value in card.settings.items()}
     path = folder / "last.ckpt"
     if not path.is_file():
-        start: dict[str, Any] = {
-            "epoch": 0,
-            "best": None,
-            "best_epoch": 0,
-            "stopped": "",
-            "broken": False,
-            "curves": [],
-        }
-        return start | {"of": mine}
-    state = torch.load(path, map_location=fabric.device, weights_only=True)
+        start: dict[str, Any] = {"epoch": 0, "best": None, "best_epoch": 0, "figures": {}, "curves": []}
+        return start | {"stopped": "", "broken": False, "of": mine}
+    state = torch.load(path, map_location=stepper.fabric.device, weights_only=True)
     for name, value in mine.items():
         if state["of"].get(name) != value:
             raise TrainingError(
                 f"{path}: was trained with {name}={state['of'].get(name)!r}, not {value!r}; "
                 "give resume=False to begin anew, or another folder"
             )
-    net.load_state_dict(state.pop("net"))
-    optimizer.load_state_dict(state.pop("optimizer"))
+    stepper.task.net.load_state_dict(state.pop("net"))
+    stepper.optimizer.load_state_dict(state.pop("optimizer"))
     return state
 
 
@@ -229,7 +204,6 @@ def _note(
     state: dict[str, Any], row: dict[str, Any], figures: dict[str, float], settings: TrainSettings
 ) -> None:
     """Take an epoch into the state: its row, whether it is the best, whether to stop."""
-    figures = {name: float(value) for name, value in figures.items()}
     state["curves"].append(row | {f"val_{name}": value for name, value in figures.items()})
     state["epoch"] = row["epoch"]
     value = figures[settings.monitor]
@@ -244,26 +218,17 @@ def _note(
         state["stopped"] = f"all {settings.epochs} epochs done"
 
 
-def _keep(state: dict[str, Any], net: Any, optimizer: Any, card: Card, folder: Path) -> None:
+def _keep(state: dict[str, Any], stepper: Stepper, card: Card, folder: Path) -> None:
     """Write what this epoch left: the weights if they are the best, the curves, the state to go on from."""
     import torch
 
+    net = stepper.task.net.state_dict()
     if state["best_epoch"] == state["epoch"] and not state["broken"]:
-        weights.save(folder / "best.safetensors", net.state_dict(), replace(card, figures=state["figures"]))
+        weights.save(folder / "best.safetensors", net, replace(card, figures=state["figures"]))
     with whole_file(folder / "curves.csv") as part:
         pd.DataFrame(state["curves"]).to_csv(part, index=False)
     with whole_file(folder / "last.ckpt") as part:
-        torch.save(state | {"net": net.state_dict(), "optimizer": optimizer.state_dict()}, part)
-
-
-def placed(fabric: Any, batch: Any, settings: TrainSettings) -> list[Any]:
-    """Return a batch on the device, pictures in the layout that was asked for."""
-    import torch
-
-    batch = fabric.to_device(batch)
-    if not settings.channels_last:
-        return batch
-    return [x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in batch]
+        torch.save(state | {"net": net, "optimizer": stepper.optimizer.state_dict()}, part)
 
 
 def _together(fabric: Any, losses: list[Any]) -> Any:
