@@ -4,10 +4,12 @@ Results go to stdout, messages to stderr. Exit status: 0 all done (a refused sli
 failed and is listed while the rest is done, 2 the call itself is wrong.
 """
 
+import contextlib
 import io
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -29,6 +31,30 @@ app = typer.Typer(
 def _wrong_call(message: str) -> NoReturn:
     typer.echo(f"her2kit: {message}", err=True)
     raise typer.Exit(2)
+
+
+def _need_folder(out: Path) -> None:
+    """Make the folder of results, or end the call where it cannot be written to."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        _wrong_call(f"--out {out} cannot be a folder ({error.strerror}); name another")
+
+
+@contextlib.contextmanager
+def _room_to_write(remedy: str) -> Iterator[None]:
+    """End the call in one line where the disk is full or the place is gone."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        place = error.filename or "stdout"
+        words = f"stopped: {place}: {error.strerror}; make room or choose another --out, {remedy}"
+        typer.echo(f"her2kit: {words}", err=True)
+        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -71,23 +97,42 @@ def score(
         jobs = jobs_of(slides or [], manifest, {k: v for k, v in given.items() if v is not None})
     except (Her2Error, ValueError) as error:
         _wrong_call(str(error))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass  # it can be written to
-    except OSError as error:
-        _wrong_call(f"--out {out} cannot be a folder ({error.strerror}); name another")
-    try:
+    _need_folder(out)
+    with _room_to_write("then go on with --resume"):
         failed = score_cohort(jobs, out, resume=resume)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        typer.echo(
-            f"her2kit: stopped: {error.filename or 'stdout'}: {error.strerror}; "
-            "make room or choose another --out, then go on with --resume",
-            err=True,
-        )
-        raise typer.Exit(1) from None
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def validate(
+    manifest: Annotated[Path, typer.Argument(help="CSV of your slides: path, and label or --readers.")],
+    readers: Annotated[
+        Path | None, typer.Option(help="CSV of readings: slide_id, reader, score; or a column a reader.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the report and of the slides' results.")] = Path(
+        "reports/validation"
+    ),
+    mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel; 0.25 is usual at 40x.")] = None,
+    guideline: Annotated[
+        str | None, typer.Option(help="breast-asco-cap-2018 (default), gastric-resection or gastric-biopsy.")
+    ] = None,
+    control: Annotated[str | None, typer.Option(help="Control tissue: valid, failed or unknown.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Tiles worked on at a time; default and at most one a core.")
+    ] = None,
+) -> None:
+    """Score your own cases, compare with your own readings: validation.html. Scored slides are not redone."""
+    from her2kit.validation import REPORT, plan_validation, run_validation
+
+    given = {"mpp": mpp, "guideline": guideline, "control": control, "workers": workers}
+    try:
+        plan = plan_validation(manifest, readers, {k: v for k, v in given.items() if v is not None})
+    except (Her2Error, ValueError) as error:
+        _wrong_call(str(error))
+    _need_folder(out)
+    with _room_to_write("then run this again"):
+        failed = run_validation(plan, out)
+    typer.echo(out / REPORT)
     raise typer.Exit(1 if failed else 0)
 
 

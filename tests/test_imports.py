@@ -28,6 +28,7 @@ ORDER = (
     ("pipeline",),
     ("cohort",),
     ("cluster",),
+    ("validation",),
     ("doctor",),
     ("course",),
     ("cli",),

@@ -31,7 +31,7 @@ def class_bars(counts: Mapping[str, int], ax: "Axes | None" = None, *, title: st
     counts : Mapping
         Cells of "0", "1+", "2+" and "3+"; `counts` of a score.
     """
-    ax = _axes(ax, (6.4, 2.6))
+    ax = new_axes(ax, (6.4, 2.6))
     n = sum(counts[c] for c in CLASSES)
     percent = [100 * counts[c] / n if n else 0.0 for c in CLASSES]
     ax.barh(CLASSES, percent, color=[CLASS_COLOURS[c] for c in CLASSES], height=0.66, zorder=2)
@@ -42,14 +42,14 @@ def class_bars(counts: Mapping[str, int], ax: "Axes | None" = None, *, title: st
         ax.annotate(f"{p:.1f} %   {counts[c]:,}", (max(p, 10), place), xytext=(7, 0), va="center",
                     textcoords="offset points", fontsize=9, color=INK)  # fmt: skip
     ax.set(xlim=(0, 125), xticks=[0, 50, 100], xlabel=f"percent of {n:,} counted cells")
-    _clean(ax, title, pad=16)
+    tidy(ax, title, pad=16)
     ax.tick_params(axis="y", length=0, labelsize=11)
     return ax
 
 
 def overview(pictures: Pictures, ax: "Axes | None" = None, *, title: str = "") -> "Axes":
     """Draw the slide with its tissue (dark line) and the tumour regions (violet line), axes in mm."""
-    ax = _axes(ax, (6, 6 * pictures.overview.shape[0] / pictures.overview.shape[1]))
+    ax = new_axes(ax, (6, 6 * pictures.overview.shape[0] / pictures.overview.shape[1]))
     _show(ax, pictures)
     _draw_outlines(ax, pictures.tissue, INK, 0.9)
     _draw_outlines(ax, pictures.tumour, ACCENT, 2.0)
@@ -64,7 +64,7 @@ def class_map(
 
     The strongest class lies on top. Pass the counted cells alone to see what the score saw.
     """
-    ax = _axes(ax, (6.6, 6 * pictures.overview.shape[0] / pictures.overview.shape[1]))
+    ax = new_axes(ax, (6.6, 6 * pictures.overview.shape[0] / pictures.overview.shape[1]))
     _show(ax, pictures, pale=0.6)
     classes = cells["cell_class"].astype(object).to_numpy()
     named = [(None, "not evaluable", NOT_EVALUABLE_COLOUR), *((c, c, CLASS_COLOURS[c]) for c in CLASSES)]
@@ -89,7 +89,7 @@ def field_map(fields: Fields, pictures: Pictures, ax: "Axes | None" = None, *, t
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.patches import Rectangle
 
-    ax = _axes(ax, (7, 6 * pictures.overview.shape[0] / pictures.overview.shape[1]))
+    ax = new_axes(ax, (7, 6 * pictures.overview.shape[0] / pictures.overview.shape[1]))
     _show(ax, pictures, pale=0.6)
     side, table = fields.size_px0, fields.table
     boxes = [
@@ -111,7 +111,7 @@ def field_map(fields: Fields, pictures: Pictures, ax: "Axes | None" = None, *, t
 def field(pixels: np.ndarray, ax: "Axes | None" = None, *, mpp: float, title: str = "") -> "Axes":
     """Draw a part of a slide, uint8 RGB (h, w, 3) at `mpp`, with a scale bar."""
     height, width = pixels.shape[:2]
-    ax = _axes(ax, (4, 4 * height / width))
+    ax = new_axes(ax, (4, 4 * height / width))
     ax.imshow(pixels, extent=(0, width, height, 0), interpolation="antialiased")
     _clean_picture(ax, (width, height), mpp, title)
     return ax
@@ -145,7 +145,7 @@ def cells_on_picture(
     from matplotlib.patheffects import withStroke
 
     height, width = pixels.shape[:2]
-    ax = _axes(ax, (7, 7 * height / width))
+    ax = new_axes(ax, (7, 7 * height / width))
     ax.imshow(pixels, extent=(0, width, height, 0), interpolation="antialiased")
     x = (cells["x_px0"].to_numpy() - x_px0) / px0_per_px
     y = (cells["y_px0"].to_numpy() - y_px0) / px0_per_px
@@ -193,7 +193,7 @@ def cell_strip(
     """
     if pictures.read is None or pictures.mpp is None:
         raise ValueError("pictures has no read or no mpp; pass both to cut out cells")
-    ax = _axes(ax, (1.15 * max(len(cells), 4), 1.55))
+    ax = new_axes(ax, (1.15 * max(len(cells), 4), 1.55))
     mpp = max(pictures.mpp, 0.25)
     side, scale = round(crop_um / mpp), pictures.mpp / mpp
     step = round(side * 1.08)
@@ -227,7 +227,7 @@ def stain_plane(
     lines : sequence of CutOff
         From `cut_offs`.
     """
-    ax = _axes(ax, (6.4, 4.2))
+    ax = new_axes(ax, (6.4, 4.2))
     for c in CLASSES:
         here = cells[(cells["cell_class"] == c).to_numpy(bool)]
         ax.scatter(
@@ -239,11 +239,12 @@ def stain_plane(
     ax.set(xlabel="membrane DAB (OD)", ylabel="completeness (share of the perimeter)", ylim=(-0.03, 1.03))
     ax.set_xlim(left=0)
     ax.legend(title="class", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, markerscale=2.5)
-    _clean(ax, title)
+    tidy(ax, title)
     return ax
 
 
-def _axes(ax: "Axes | None", size: tuple[float, float]) -> "Axes":
+def new_axes(ax: "Axes | None", size: tuple[float, float]) -> "Axes":
+    """Return ``ax``, or the axes of a new figure of a size in inches."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
@@ -251,7 +252,8 @@ def _axes(ax: "Axes | None", size: tuple[float, float]) -> "Axes":
     return plt.subplots(figsize=size, layout="constrained")[1]
 
 
-def _clean(ax: "Axes", title: str, *, pad: float = 8) -> None:
+def tidy(ax: "Axes", title: str, *, pad: float = 8) -> None:
+    """Give a chart the look of all others."""
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.spines["bottom"].set_color(SOFT)
     ax.tick_params(colors=INK, labelsize=9)

@@ -208,7 +208,9 @@ def compare(
     both = ~(np.isnan(first) | np.isnan(second))
     a, b, who = first[both], second[both], np.asarray(clusters)[both]
     found = {"agreement": share(a == b, who), "within one": share(np.abs(a - b) <= 1, who)}
-    if len(a):
+    if len(a) and (a == b).all():  # resampling finds no difference either, which is no certainty
+        found |= {n: Interval(v, math.nan, math.nan) for n, v in _kappas(a, b).items()}
+    elif len(a):
         found |= clustered_bootstrap_many(lambda rows: _kappas(a[rows], b[rows]), who, draws=draws, seed=seed)
     else:
         found |= {f"kappa {w}": Interval(math.nan, math.nan, math.nan) for w in WEIGHTS[1:]}

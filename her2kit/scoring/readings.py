@@ -80,10 +80,15 @@ def read_readings(path: str | os.PathLike, *, slides: Iterable[str] | None = Non
     return table
 
 
+def score_of(text: str) -> str | None:
+    """Return the score that a text means: 2 and "2 +" mean 2+; None if it means none."""
+    return _SPELLINGS.get(text.replace(" ", ""))
+
+
 def _score(here: str, reader: str, text: str) -> str | None:
     if not text:
         return None
-    score = _SPELLINGS.get(text.replace(" ", ""))
+    score = score_of(text)
     if score is None:
         raise ManifestError(
             f"{here}: {reader} called it {text!r}; use {', '.join(SCORES)}, or leave it empty"
