@@ -14,7 +14,7 @@ import numpy as np
 from her2kit.errors import MppError
 from her2kit.slides.lattice import on_lattice, whole_scale
 from her2kit.slides.resample import Taps, area_taps, linear_taps, resample
-from her2kit.slides.resolution import check_mpp_argument
+from her2kit.slides.resolution import PLAUSIBLE_MPP, check_mpp_argument
 from her2kit.slides.source import Source, open_source
 
 SAME_SCALE = 1e-3
@@ -100,12 +100,17 @@ class Slide:
         Raises
         ------
         MppError
-            If the slide has no mpp.
+            If the slide has no mpp, or one that cannot be true.
         ValueError
-            If ``mpp`` is not plausible, or finer than the slide without ``upsample``.
+            If ``mpp`` is not positive, or finer than the slide without ``upsample``.
         """
         if self.mpp is None:
             raise MppError(f"{self.path}: slide has no mpp; pass mpp= (0.25 is usual at 40x)")
+        if not PLAUSIBLE_MPP[0] <= self.mpp <= PLAUSIBLE_MPP[1]:
+            raise MppError(
+                f"{self.path}: an mpp of {self.mpp:g} ({self.mpp_source}) cannot be true; "
+                "pass mpp= (0.25 is usual at 40x)"
+            )
         if mpp is None:
             return 1.0
         if not (mpp > 0 and math.isfinite(mpp)):
@@ -148,7 +153,7 @@ class Slide:
         Raises
         ------
         MppError
-            If the slide has no mpp. ``read_level`` and ``thumbnail`` need none.
+            If the slide has no mpp, or one that cannot be true. ``read_level`` and ``thumbnail`` need none.
         ValueError
             If ``mpp`` is finer than the slide's own without ``upsample``, or a size is not positive.
         SlideError
