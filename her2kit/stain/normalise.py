@@ -30,7 +30,7 @@ _LEAST_STAINED = 0.005
 _SPARSITY = round(0.01 / math.log(10), 6)
 """Price of an amount while a picture is unmixed by Vahadane's method: staintools' 0.01, in decadic OD."""
 _BLACK = 25
-"""A pixel with no channel above it is padding or ink, not stain: in a real 3+ core one in 100,000 is darker."""
+"""A pixel with no channel above it is padding or ink, not stain; in a real 3+ core one in 100,000."""
 _PERCENTILE = 99.0
 _FADE_OD_SUM = 0.15
 """Reinhard's transfer would tint glass; it fades out from here to OD 0."""
