@@ -9,6 +9,8 @@ References
 Byfield P. StainTools, version 2.1.2. https://github.com/Peter554/StainTools (MIT).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -43,12 +45,8 @@ class StaintoolsNormaliser:
         StainError
             If staintools finds no tissue.
         """
-        from staintools.miscellaneous.exceptions import TissueMaskException
-
-        try:
+        with _tissue_needed():
             return np.asarray(self._normaliser.extractor.get_stain_matrix(_own(pixels)))
-        except TissueMaskException as error:
-            raise StainError("pixels hold no tissue (all of L* >= 80 %); take a stained picture") from error
 
     def basis(self, pixels: np.ndarray) -> StainBasis:
         """Return what staintools fits on a picture as a basis for our `normalise`."""
@@ -66,9 +64,9 @@ class StaintoolsNormaliser:
         )
 
     def fit(self, target: np.ndarray) -> None:
-        """Fit to a target picture, uint8 (h, w, 3)."""
-        self.vectors(target)
-        self._normaliser.fit(_own(target))
+        """Fit to a target picture, uint8 (h, w, 3); a StainError where staintools finds no tissue."""
+        with _tissue_needed():
+            self._normaliser.fit(_own(target))
 
     def transform(self, pixels: np.ndarray) -> NormalisedTile:
         """Give a picture the target's colours; one without tissue or colour comes back unchanged."""
@@ -110,6 +108,16 @@ class _BoundedVahadane:
             X=np.asfortranarray(od.T), iter=self.iterations, numThreads=1, verbose=False, **learning
         ).T
         return normalize_matrix_rows(atoms[np.argsort(-atoms[:, 0])])
+
+
+@contextmanager
+def _tissue_needed() -> Iterator[None]:
+    from staintools.miscellaneous.exceptions import TissueMaskException
+
+    try:
+        yield
+    except TissueMaskException as error:
+        raise StainError("pixels hold no tissue (all of L* >= 80 %); take a stained picture") from error
 
 
 def _own(pixels: np.ndarray) -> np.ndarray:
