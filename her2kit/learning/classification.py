@@ -56,6 +56,8 @@ class TileSamples:
     ) -> None:
         if len(pixels) != len(labels):
             raise ValueError(f"{len(pixels)} tiles and {len(labels)} labels; give one label a tile")
+        if size_px < 8:
+            raise ValueError(f"size_px={size_px}; use 8 or more (128 is usual)")
         if isinstance(pixels, np.ndarray) and (pixels.dtype != np.uint8 or pixels.ndim != 4):
             raise ValueError(f"pixels is {pixels.dtype} {pixels.shape}; give uint8 (n, h, w, channels)")
         self.pixels, self.size_px, self.augmentation = pixels, size_px, augmentation
@@ -169,10 +171,17 @@ def predict(
 ) -> np.ndarray:
     """Return the probability of each class, float32 (n, classes), for tiles as in `TileSamples`.
 
-    The network is left in evaluation mode.
+    The network is left on ``device`` in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are not uint8 (n, h, w, channels) with the network's channels.
     """
     import torch
 
+    if isinstance(pixels, np.ndarray) and pixels.ndim == 4 and pixels.shape[3] != card.channels:
+        raise ValueError(f"pixels has {pixels.shape[3]} channels, the network takes {card.channels}")
     nothing = np.zeros(len(pixels), int)
     samples = TileSamples(pixels, nothing, card.class_names, size_px=card.input_px, prepare=prepare)
     out = [np.empty((0, len(card.class_names)), np.float32)]

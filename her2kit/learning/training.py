@@ -188,7 +188,12 @@ def _begin(stepper: Stepper, card: Card, folder: Path) -> dict[str, Any]:
     if not path.is_file():
         start: dict[str, Any] = {"epoch": 0, "best": None, "best_epoch": 0, "figures": {}, "curves": []}
         return start | {"stopped": "", "broken": False, "of": mine}
-    state = torch.load(path, map_location=stepper.fabric.device, weights_only=True)
+    try:
+        state = torch.load(path, map_location=stepper.fabric.device, weights_only=True)
+    except Exception as error:  # damage raises whatever it happens to look like
+        raise TrainingError(
+            f"{path}: cannot be read ({type(error).__name__}); give resume=False to begin anew"
+        ) from error
     for name, value in mine.items():
         if state["of"].get(name) != value:
             raise TrainingError(

@@ -102,7 +102,9 @@ def test_black_is_missing_and_becomes_white():
     assert fixed[0, 1].tolist() == [0, 0, 1]
     assert fixed[1, 1].tolist() == [7, 7, 7]
     assert tile[0, 0].tolist() == [0, 0, 0]
-    samples = TileSamples(tile[None], [0], ("a", "b"), size_px=2, prepare=black_to_white)
+    samples = TileSamples(
+        tile.repeat(4, 0).repeat(4, 1)[None], [0], ("a", "b"), size_px=8, prepare=black_to_white
+    )
     assert samples[0][0][:, 0, 0].tolist() == [255, 255, 255]
 
 
@@ -137,6 +139,10 @@ def test_samples_of_pairs_and_of_other_sizes():
     assert plain.fingerprint() != TileSamples(x, [0, 1, 0, 0], ("a", "b"), size_px=20).fingerprint()
     net = build("test_efficientnet", 2, channels=6)
     assert predict(net, Card("t", "x", ("a", "b"), input_px=32, channels=6), x).shape == (4, 2)
+    with pytest.raises(ValueError, match="pixels has 3 channels, the network takes 6"):
+        predict(net, Card("t", "x", ("a", "b"), input_px=32, channels=6), x[..., :3])
+    with pytest.raises(ValueError, match="size_px=0; use 8 or more"):
+        TileSamples(x, [0, 1, 0, 1], ("a", "b"), size_px=0)
 
 
 def test_networks_come_by_name_and_seed():

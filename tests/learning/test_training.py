@@ -152,6 +152,12 @@ def test_resuming_another_training_is_refused(run):
         train(folder, data=samples(41, 0), resume=True)
 
 
+def test_a_state_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "last.ckpt").write_bytes(b"half a file")
+    with pytest.raises(TrainingError, match=r"last\.ckpt: cannot be read .* give resume=False"):
+        train(tmp_path, resume=True)
+
+
 class Breaks(Classification):
     """Its loss is nan from the given pass on."""
 
