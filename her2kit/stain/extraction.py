@@ -79,7 +79,7 @@ def check_enough(stained: int) -> None:
 def _extremes(od: np.ndarray) -> np.ndarray:
     """Return the outermost directions in the plane through the origin that holds most of the light lost."""
     _, axes = np.linalg.eigh(od.T @ od)
-    plane = axes[:, [2, 1]] * np.sign(axes.sum(axis=0))[[2, 1]]
+    plane = np.stack([axes[:, 2] * np.sign(axes[:, 2].sum()), axes[:, 1]], axis=1)
     first, second = (od @ plane).T
     low, high = np.percentile(np.arctan2(second, first), [_PERCENTILE, 100 - _PERCENTILE])
     return _unit(np.array([[np.cos(low), np.sin(low)], [np.cos(high), np.sin(high)]]) @ plane.T)
