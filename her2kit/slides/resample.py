@@ -103,9 +103,33 @@ def _weigh(flat, row_first, row_weights, column_first, column_weights, channels,
                 line = flat[row_first[i] + t]
                 for k in range(total.shape[0]):
                     total[k] += weight * np.float32(line[k])
+        if channels == 3:
+            _weigh_colours(total, column_first, column_weights, out[i])
+            continue
         for j in range(out.shape[1]):
             for c in range(channels):
                 value = np.float32(0.5)
                 for t in range(column_weights.shape[1]):
                     value += column_weights[j, t] * total[(column_first[j] + t) * channels + c]
-                out[i, j, c] = np.uint8(min(value, np.float32(255)))
+                out[i, j, c] = _grey(value)
+
+
+@numba.njit(cache=True, nogil=True)
+def _weigh_colours(total, first, weights, out):  # pragma: no cover
+    """Do what the general loop does, for three channels at once and with unsigned indices: twice as fast."""
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
+    for j in range(out.shape[0]):
+        red = green = blue = np.float32(0.5)
+        k = np.uint64(first[j]) * three
+        for t in range(weights.shape[1]):
+            weight = weights[j, t]
+            red += weight * total[k]
+            green += weight * total[k + one]
+            blue += weight * total[k + two]
+            k += three
+        out[j, 0], out[j, 1], out[j, 2] = _grey(red), _grey(green), _grey(blue)
+
+
+@numba.njit(cache=True, nogil=True)
+def _grey(value):  # pragma: no cover
+    return np.uint8(np.int32(min(value, np.float32(255))))
