@@ -5,6 +5,7 @@ Whether the files exist is not asked here: a slide that is missing fails alone, 
 """
 
 import csv
+import functools
 import io
 import math
 import os
@@ -90,7 +91,8 @@ def read_manifest(path: str | os.PathLike, *, tiles: bool = False) -> pd.DataFra
             )
         seen[name] = number
     names = [*COLUMNS, *(h for h in header if h not in COLUMNS)]
-    columns = {n: [row.get(n) for row in rows] for n in names}
+    held = {*header, "slide_id", "mpp"}
+    columns = {n: [row[n] for row in rows] if n in held else [None] * len(rows) for n in names}
     mpp = pd.Series(columns.pop("mpp"), dtype="float64")
     table = pd.DataFrame({n: pd.Series(values, dtype=object) for n, values in columns.items()})
     table["mpp"] = mpp
@@ -170,7 +172,7 @@ def _checked(path: Path, number: int, row: Mapping[str, str]) -> dict[str, str |
         raise ManifestError(f"{where}: path is empty; name the slide or remove the line")
     for name in _PATHS:
         if row.get(name):
-            out[name] = str(path.parent / row[name])
+            out[name] = _joined(str(path.parent), row[name])
     for name, words in _WORDS.items():
         if row.get(name) and row[name] not in words:
             raise ManifestError(f"{where}: {name}={row[name]!r} is not known; use one of {', '.join(words)}")
@@ -178,18 +180,30 @@ def _checked(path: Path, number: int, row: Mapping[str, str]) -> dict[str, str |
     if "\\" in row["path"] and os.sep == "/":
         raise ManifestError(f"{where}: path={row['path']!r} has backslashes; write it with /")
     slide_id = row.get("slide_id") or Path(row["path"]).stem
-    if (
-        slide_id.startswith(".")
-        or any(mark in slide_id for mark in "/\\")
-        or not slide_id.isprintable()
-        or len(slide_id.encode(errors="replace")) > LONGEST_ID
-    ):
+    if not _names_a_folder(slide_id):
         raise ManifestError(
             f"{where}: slide_id={slide_id!r} cannot name a folder; use at most {LONGEST_ID} letters, "
             "digits, '-', '_' and '.'"
         )
     out["slide_id"] = slide_id
     return out
+
+
+def _joined(folder: str, name: str) -> str:
+    """Return ``str(Path(folder) / name)``, in a tenth of the time for a plain name: there may be 300,000."""
+    if os.sep != "/" or name[0] == "/" or "//" in name or "./" in name or name[-1] in "/." or folder == ".":
+        return str(Path(folder) / name)
+    return f"{folder.rstrip('/')}/{name}"
+
+
+@functools.lru_cache(maxsize=1024)
+def _names_a_folder(slide_id: str) -> bool:
+    return (
+        not slide_id.startswith(".")
+        and not any(mark in slide_id for mark in "/\\")
+        and slide_id.isprintable()
+        and len(slide_id.encode(errors="replace")) <= LONGEST_ID
+    )
 
 
 def _mpp(where: str, text: str) -> float | None:

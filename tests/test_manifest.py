@@ -123,3 +123,12 @@ def test_rows_that_are_tiles(tmp_path):
     path.write_text("path,slide_id\na.png,s\n./a.png,t\n")
     with pytest.raises(ManifestError, match=r"line 3: path '.*a\.png' stands in line 2 too; remove one"):
         read_manifest(path, tiles=True)
+
+
+@pytest.mark.parametrize("folder", [".", "/", "/a", "a/b", "..", "a/"])
+@pytest.mark.parametrize(
+    "name",
+    ["b.png", "./b", "../b", "b/", "a//b", "/abs/x", "a/./b", "b.", "..", ".", "a/..", ".b", "x/.b", "..."],
+)
+def test_paths_are_joined_as_pathlib_joins_them(folder, name):
+    assert manifest._joined(str(Path(folder)), name) == str(Path(folder) / name)
