@@ -16,7 +16,7 @@ _TUMOUR_TYPES = (str(CellType.TUMOUR), str(CellType.UNKNOWN))
 _MIDDLE = (str(Intensity.WEAK), str(Intensity.MODERATE))
 _STRONG = (str(Intensity.MODERATE), str(Intensity.INTENSE))
 _NEEDED = ("cell_class", "cell_type", "compartment", "completeness", "evaluable", "grade_source", "intensity")
-_INTENSITY_WEIGHT = {
+INTENSITY_WEIGHT = {
     str(Intensity.NONE): 0,
     str(Intensity.FAINT): 1,
     str(Intensity.WEAK): 2,
@@ -179,7 +179,7 @@ def count_cells(
     known, ci, cw, im = _patterns(chosen, complete_at, complete_faint_as)
     n0, n1, n2, n3 = (int((chosen["cell_class"] == c).sum()) for c in CLASSES)
     word = chosen["intensity"]
-    weight = sum(w * int((word == name).sum()) for name, w in _INTENSITY_WEIGHT.items())
+    weight = sum(w * int((word == name).sum()) for name, w in INTENSITY_WEIGHT.items())
     return Counts(
         n0,
         n1,
@@ -192,6 +192,37 @@ def count_cells(
         missing=int((which & ~usable).sum()),
         intensity_sum=None if word.isna().any() else weight,
     )
+
+
+def chain_levels(
+    cells: pd.DataFrame, which: np.ndarray, *, organ: str, complete_at: float, complete_faint_as: str = "1+"
+) -> np.ndarray:
+    """Return where each chosen, evaluable cell stands in the chain of cells that the rules count.
+
+    Every rule counts the cells from one level on: in breast 0 none, 1 any stain, 2 incomplete but moderate or
+    intense, 3 complete but not intense, 4 complete and intense; in stomach 0 to 3, the class.
+
+    Parameters
+    ----------
+    cells, which, complete_at, complete_faint_as
+        As in `count_cells`.
+    organ
+        ``breast`` or ``gastric``.
+
+    Returns
+    -------
+    int8 (k,)
+        One level for each row of ``cells[which & evaluable(cells)]``.
+    """
+    chosen = cells[which & evaluable(cells)]
+    classes = chosen["cell_class"].astype(object).to_numpy()
+    rank = np.zeros(len(chosen), np.int8)
+    for level, name in enumerate(CLASSES):
+        rank[classes == name] = level
+    if organ == "gastric":
+        return rank
+    _, ci, cw, im = _patterns(chosen, complete_at, complete_faint_as)
+    return np.select([ci, cw, im, rank > 0], [4, 3, 2, 1], 0).astype(np.int8)
 
 
 def _patterns(
