@@ -193,16 +193,22 @@ def predict(
     return np.concatenate(out)
 
 
-def balanced_weights(labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return a weight a class, so that all that occur count alike; their mean over samples is 1.
+def balanced_weights(labels: np.ndarray, n_classes: int, *, power: float = 1.0) -> np.ndarray:
+    """Return a weight a class, float (n_classes,), larger for rarer ones; their mean over samples is 1.
 
     Parameters
     ----------
     labels
         Class numbers of the training samples. A class without samples gets 0.
+    power
+        1 makes all classes that occur count alike, 0 all samples; 0.5, between them, keeps a class of three
+        samples from ruling the loss.
     """
+    if not 0 <= power <= 1:
+        raise ValueError(f"power={power}; use 0 to 1 (0.5 is usual)")
     n = np.bincount(labels, minlength=n_classes)
-    return np.where(n > 0, len(labels) / np.maximum(n, 1) / (n > 0).sum(), 0.0)
+    weight = np.where(n > 0, np.maximum(n, 1.0) ** -power, 0.0)
+    return weight * len(labels) / (weight * n).sum()
 
 
 def label_numbers(labels: Sequence[Any] | np.ndarray, class_names: Sequence[str]) -> np.ndarray:

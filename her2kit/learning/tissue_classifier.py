@@ -71,7 +71,7 @@ def train(
     size_px: int = 128,
     mpp: float | None = 0.5,
     augmentation: Augmentation | None = None,
-    balance: bool = True,
+    balance: float = 0.5,
     pretrained: bool = False,
     softmax_first: bool = False,
     resume: bool = False,
@@ -89,7 +89,7 @@ def train(
     augmentation
         None takes the defaults of `Augmentation`.
     balance
-        Weigh classes so that all count alike.
+        Weight of rare classes in the loss: 0 counts samples alike, 1 classes.
     softmax_first
         A fault of the published code, kept as a switch to see what it costs.
 
@@ -109,7 +109,7 @@ def train(
         limits=(*LIMITS, *([f"Trained without a tile of: {', '.join(absent)}."] if absent else [])),
     )  # fmt: skip
     net = build(architecture, len(class_names), seed=settings.seed, pretrained=pretrained)
-    factors = balanced_weights(samples.labels, len(class_names)) if balance else None
+    factors = balanced_weights(samples.labels, len(class_names), power=balance)
     task = Classification(
         net, card, augmentation=augmentation, class_weights=factors, softmax_first=softmax_first
     )

@@ -125,6 +125,12 @@ def test_class_weights_make_classes_count_alike():
     factors = balanced_weights(labels, 3)
     assert factors.tolist() == pytest.approx([8 / 12, 0, 2])
     assert factors[labels].mean() == pytest.approx(1)
+    half = balanced_weights(labels, 3, power=0.5)
+    assert half[2] / half[0] == pytest.approx(3**0.5)
+    assert half[labels].mean() == pytest.approx(1)
+    assert balanced_weights(labels, 3, power=0)[labels].tolist() == [1] * 8
+    with pytest.raises(ValueError, match="power=2; use 0 to 1"):
+        balanced_weights(labels, 3, power=2)
     with pytest.raises(ValueError, match="class_weights has 2 numbers; give 3, one a class"):
         Classification(None, Card("t", "n", ("a", "b", "c")), class_weights=np.ones(2))
 
@@ -210,7 +216,7 @@ def test_labels_are_checked(labels, words):
 def test_parameters_reach_the_card(tmp_path):
     done = tissue_classifier.train(
         *tiles(10, 0), *tiles(6, 1), folder=tmp_path, mpp=1.0, class_names=("a", "b", "c"),
-        softmax_first=True, balance=False, **(SMALL | {"settings": replace(SETTINGS, epochs=1)}),
+        softmax_first=True, balance=0, **(SMALL | {"settings": replace(SETTINGS, epochs=1)}),
     )  # fmt: skip
     card = json.loads((tmp_path / "best.json").read_text())
     assert (card["mpp"], card["input_px"], card["architecture"]) == (1.0, 32, "test_efficientnet")
