@@ -102,11 +102,14 @@ class Store:
 
     def _ledger(self) -> dict[str, dict[str, str]]:
         try:
-            return json.loads(self.ledger.read_text(encoding="utf-8"))
+            ledger = json.loads(self.ledger.read_text(encoding="utf-8"))
+            if all(isinstance(entry["sha256"], str) for entry in ledger.values()):
+                return ledger
         except FileNotFoundError:
             return {}
-        except ValueError as error:
-            raise FetchError(f"{self.ledger} is damaged ({error}); mend or remove it") from error
+        except (ValueError, AttributeError, TypeError, KeyError):
+            pass  # said below
+        raise FetchError(f"{self.ledger} is damaged; mend it, or remove it and lose the hashes in it")
 
     def write_contents(self, files: Iterable[Unpacked]) -> None:
         """Note what `home` is going to hold."""
@@ -168,16 +171,16 @@ class Store:
                 raise FetchError(f"{folder} is a link to {folder.readlink()}; remove it by hand")
         if self.state == "own":
             raise FetchError(f"{self.home} was not fetched, so it is not removed; remove it by hand")
-        mine = [self.home / f.path for f in self.contents()]
+        came = [(self.home, self.home / f.path) for f in self.contents()]
         if self.downloads.is_dir():
-            mine += [f for f in self.downloads.rglob("*") if f.is_file()]
-        sizes = [f.stat().st_size for f in mine if f.is_file() and _inside(f, self.data)]
+            came += [(self.downloads, f) for f in self.downloads.rglob("*")]
+        mine = [f for folder, f in came if f.is_file() and _inside(f, folder)]
+        size = sum(f.stat().st_size for f in mine)
         for file in mine:
-            if _inside(file, self.data):
-                file.unlink(missing_ok=True)
+            file.unlink()
         for folder in (self.home, self.downloads):
             _remove_empty(folder)
-        return Cleared(len(sizes), sum(sizes), [f for f in (self.home, self.downloads) if f.exists()])
+        return Cleared(len(mine), size, [f for f in (self.home, self.downloads) if f.exists()])
 
 
 def sha256_of(path: str | os.PathLike) -> str:

@@ -27,6 +27,8 @@ MOST_MEMBERS = 2_000_000
 """MIHIC, the largest, has 310,000."""
 DEEPEST = 3
 """Archives within archives."""
+LONGEST_NAME = 255
+"""Bytes of a file's name that file systems hold."""
 _CHUNK = 1 << 20
 
 
@@ -135,6 +137,8 @@ class _Run:
                 raise FetchError(f"{where} is a link or device, not a file; nothing was unpacked")
             if member.flag_bits & 1:
                 raise FetchError(f"{where} needs a password; unpack it by hand")
+            if any(len(part.encode()) > LONGEST_NAME for part in name.parts):
+                raise FetchError(f"{where} has too long a name; unpack it by hand")
             if str(name) in seen:
                 raise FetchError(f"{where} stands there twice; nothing was unpacked")
             seen.add(str(name))

@@ -318,15 +318,27 @@ def test_clear_does_not_follow_links(small, tmp_path):
     assert {p.name for p in elsewhere.iterdir()} == {"a", "b"}
 
 
+def test_clear_believes_no_note_that_leads_outside(small, tmp_path):
+    home = fetch(small, tmp_path, **HOW)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/mine").write_text("mine")
+    notes = Store(small, tmp_path).downloads / "contents.csv"
+    notes.write_text(notes.read_text() + "../other/mine,4,0\n")
+    Store(small, tmp_path).clear()
+    assert (tmp_path / "other/mine").exists()
+    assert not home.exists()
+
+
 def test_damaged_notes_are_one_clear_line(small, tmp_path):
     fetch(small, tmp_path, **HOW)
     store = Store(small, tmp_path)
     (store.downloads / "contents.csv").write_text("path,size\na,b\n")
     with pytest.raises(FetchError, match=r"contents.csv is damaged; remove it and"):
         store.verify()
-    store.ledger.write_text("{")
-    with pytest.raises(FetchError, match=r"hashes.json is damaged"):
-        store.remembered("pictures.zip")
+    for text in ("{", "[]", '{"small/pictures.zip": "x"}', '{"small/pictures.zip": {}}'):
+        store.ledger.write_text(text)
+        with pytest.raises(FetchError, match=r"hashes.json is damaged"):
+            store.remembered("pictures.zip")
 
 
 def test_the_registry_is_whole():

@@ -148,6 +148,10 @@ def test_what_cannot_be_read_is_named(tmp_path, content, words):
     refused(tmp_path, content, words)
 
 
+def test_a_name_too_long_for_the_disk_is_refused(tmp_path):
+    refused(tmp_path, zipped(("한" * 90 + ".png", b"x")), "has too long a name")
+
+
 def test_a_password_is_asked_of_the_user_not_guessed(tmp_path):
     content = bytearray(zipped(("a", b"x")))
     for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
