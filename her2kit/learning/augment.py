@@ -25,7 +25,7 @@ class Augmentation:
     """What is done to training samples; nothing of it is ever done to those that judge."""
 
     turn: bool = True
-    """Quarter turns and mirror images, all eight alike."""
+    """Quarter turns and mirror images, all eight alike; of what is not square only the four that fit."""
     jitter: float = 0.2
     """Most change of brightness, contrast and saturation, as a share; of hue a tenth of that."""
     randaugment: int = 0
@@ -83,8 +83,10 @@ def tile_change(augmentation: Augmentation, progress: float = 1.0) -> Callable[[
         import torch
 
         if augmentation.turn:
-            turns, mirror = torch.randint(4, ()).item(), torch.randint(2, ()).item()
-            tile = torch.rot90(tile.flip(2) if mirror else tile, int(turns), (1, 2))
+            turns, mirror = int(torch.randint(4, ())), bool(torch.randint(2, ()))
+            if tile.shape[1] != tile.shape[2]:
+                turns = 2 * (turns // 2)
+            tile = torch.rot90(tile.flip(2) if mirror else tile, turns, (1, 2))
         if not steps:
             return tile
         drawn, parts = torch.get_rng_state(), []

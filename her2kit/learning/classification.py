@@ -32,7 +32,7 @@ class TileSamples:
     class_names
         In the order of the network's outputs.
     size_px
-        Side that tiles are scaled to.
+        Height that tiles are scaled to; their width follows, and must be one for all.
     augmentation
         For training; leave it out for samples that judge.
     prepare
@@ -69,17 +69,18 @@ class TileSamples:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        """Return uint8 (channels, side, side) and the number of the class."""
+        """Return uint8 (channels, h, w) and the number of the class."""
         import torch
 
         tile = self.pixels[index]
         picture = tile if isinstance(tile, np.ndarray) else read_picture(tile)
         if self.prepare is not None:
             picture = self.prepare(picture)
-        if picture.shape[:2] != (self.side_px, self.side_px):
-            shrinks = picture.shape[0] > self.side_px
-            how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            picture = cv2.resize(picture, (self.side_px, self.side_px), interpolation=how)
+        height, width = picture.shape[:2]
+        if height != self.side_px:
+            size = (round(width * self.side_px / height), self.side_px)
+            how = cv2.INTER_AREA if height > self.side_px else cv2.INTER_LINEAR
+            picture = cv2.resize(picture, size, interpolation=how)
         changed = self.change(torch.from_numpy(picture).permute(2, 0, 1))
         return changed.contiguous(), int(self.labels[index])
 

@@ -143,6 +143,8 @@ def test_samples_of_pairs_and_of_other_sizes():
     plain = TileSamples(x, [0, 1, 0, 1], ("a", "b"), size_px=20)
     np.testing.assert_array_equal(plain[2][0].permute(1, 2, 0), x[2])
     assert plain.fingerprint() != TileSamples(x, [0, 1, 0, 0], ("a", "b"), size_px=20).fingerprint()
+    wide = TileSamples(x[:, :10], [0, 1, 0, 1], ("a", "b"), size_px=32, augmentation=Augmentation())
+    assert {wide[i][0].shape for i in range(4)} == {(6, 32, 64)}
     net = build("test_efficientnet", 2, channels=6)
     assert predict(net, Card("t", "x", ("a", "b"), input_px=32, channels=6), x).shape == (4, 2)
     with pytest.raises(ValueError, match="pixels has 3 channels, the network takes 6"):
