@@ -11,7 +11,12 @@ from scipy.spatial import KDTree
 
 
 def largest_cluster(xy_um: np.ndarray, *, neighbour_um: float) -> int:
-    """Count the cells of the largest group whose members are neighbours of neighbours.
+    """Count the cells of the largest group; 0 for no cells. Takes the arguments of `cluster_sizes`."""
+    return int(cluster_sizes(xy_um, neighbour_um=neighbour_um).max(initial=0))
+
+
+def cluster_sizes(xy_um: np.ndarray, *, neighbour_um: float) -> np.ndarray:
+    """Count the cells of each group whose members are neighbours of neighbours.
 
     Parameters
     ----------
@@ -22,8 +27,8 @@ def largest_cluster(xy_um: np.ndarray, *, neighbour_um: float) -> int:
 
     Returns
     -------
-    int
-        0 for no cells. It does not depend on the order of the cells.
+    int64 (groups,)
+        Which sizes there are does not depend on the order of the cells.
 
     Raises
     ------
@@ -37,8 +42,8 @@ def largest_cluster(xy_um: np.ndarray, *, neighbour_um: float) -> int:
         raise ValueError(f"neighbour_um={neighbour_um!r}; pass a distance > 0")
     n = len(points)
     if n == 0:
-        return 0
+        return np.zeros(0, np.int64)
     pairs = KDTree(points).query_pairs(neighbour_um, output_type="ndarray")
     graph = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     _, group = connected_components(graph, directed=False)
-    return int(np.bincount(group).max())
+    return np.bincount(group)
