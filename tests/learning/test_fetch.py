@@ -341,6 +341,23 @@ def test_damaged_notes_are_one_clear_line(small, tmp_path):
             store.remembered("pictures.zip")
 
 
+def test_what_is_fetched_is_what_its_loader_reads(tmp_path):
+    """Both variants of her2-ihc-40x, as nested zips in a mirror's folder."""
+    from her2kit.learning.datasets.fixtures import write_her2_ihc_40x
+    from her2kit.learning.datasets.her2_ihc_40x import load
+
+    for variant in ("slide-split", "patch-split"):
+        write_her2_ihc_40x(tmp_path / variant, variant=variant, zipped=True, per_class=1)
+        for archive in (tmp_path / variant).rglob("her2-ihc-40x-*.zip"):
+            (tmp_path / "m/her2-ihc-40x").mkdir(parents=True, exist_ok=True)
+            archive.rename(tmp_path / "m/her2-ihc-40x" / archive.name)
+    files = tuple(File(f.name) for f in find("her2-ihc-40x").files)
+    dataset = Dataset("her2-ihc-40x", "", "page", "CC0", "", files)
+    home = fetch(dataset, tmp_path / "data", **HOW | {"mirror": str(tmp_path / "m")})
+    for variant in ("slide-split", "patch-split"):
+        assert len(load(home, variant=variant).table) == 8
+
+
 def test_the_registry_is_whole():
     assert {"her2-ihc-40x", "bci", "mihic", "ignite", "bozeklab-her2-tma", "acrobat"} <= DATASETS.keys()
     for key, dataset in DATASETS.items():
