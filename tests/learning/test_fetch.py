@@ -347,7 +347,7 @@ def test_what_is_fetched_is_what_its_loader_reads(tmp_path):
     from her2kit.learning.datasets.her2_ihc_40x import load
 
     for variant in ("slide-split", "patch-split"):
-        write_her2_ihc_40x(tmp_path / variant, variant=variant, zipped=True, per_class=1)
+        write_her2_ihc_40x(tmp_path / variant, variant=variant, zipped=True)
         for archive in (tmp_path / variant).rglob("her2-ihc-40x-*.zip"):
             (tmp_path / "m/her2-ihc-40x").mkdir(parents=True, exist_ok=True)
             archive.rename(tmp_path / "m/her2-ihc-40x" / archive.name)
@@ -355,7 +355,7 @@ def test_what_is_fetched_is_what_its_loader_reads(tmp_path):
     dataset = Dataset("her2-ihc-40x", "", "page", "CC0", "", files)
     home = fetch(dataset, tmp_path / "data", **HOW | {"mirror": str(tmp_path / "m")})
     for variant in ("slide-split", "patch-split"):
-        assert len(load(home, variant=variant).table) == 8
+        assert len(load(home, variant=variant).table) == 24
 
 
 def test_the_registry_is_whole():
