@@ -144,7 +144,7 @@ def _throw(order, nx, ny, maps, spacing, seed, width, height_um):
             many = bilinear(immune_map, x, y) if kind == 1 else F(0.95)
             if lot < many * F(0.8):
                 what = LYMPHOCYTE
-                along = F(2.7) + F(1.0) * lot2
+                along = F(2.3) + F(1.4) * lot2
                 across = along
                 keep_along = F(6.4) if kind == 5 else F(7.0) + 26 * (1 - many) * lot2
                 keep_across = keep_along

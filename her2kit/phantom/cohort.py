@@ -95,7 +95,7 @@ def plan_cohort(
                 seed=int(rng.integers(1 << 31)),
                 stain=stain,
                 degrade=spoiled,
-                cell_spacing_um=float(rng.uniform(7.9, 9.0)),
+                cell_spacing_um=float(rng.uniform(8.4, 9.6)),
                 nucleus_um2=float(rng.uniform(42, 54)),
                 heterogeneity_um=float(rng.uniform(90, 220)),
             )

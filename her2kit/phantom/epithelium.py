@@ -86,11 +86,11 @@ def around(values, i, dx, dy):
 
 @jit
 def paint_epithelium(
-    amounts, membrane, first, second, x0_um, y0_um, mpp, maps, cells, stain, eosin, body, seed
+    amounts, membrane, first, second, x0_um, y0_um, mpp, maps, cells, stain, eosin, body, dull, seed
 ):
     """Paint cytoplasm and membranes in place; ``membrane`` gets the DAB of membranes alone.
 
-    ``body`` is the hematoxylin of cytoplasm.
+    ``body`` is the hematoxylin of cytoplasm; the share ``dull`` of it is grey instead.
     """
     depth_map, tall_map = maps
     x, y, axis, half, nucleus, kind = cells
@@ -120,8 +120,8 @@ def paint_epithelium(
             grain += F(0.38) * value_noise(px / F(2.4), py / F(2.4), seed + 92)
             stain_line = smear = F(0)
             if gap < 3.5 or border < 3.5:
-                dots = F(1.0) + F(0.32) * grain
-                dots += F(0.40) * value_noise(px / F(3.6), py / F(3.6), seed + 98)
+                dots = F(1.0) + F(0.30) * grain
+                dots += F(0.32) * value_noise(px / F(3.6), py / F(3.6), seed + 98)
                 side = F(0)
                 if od[i] > 0:
                     part = around(arcs, i, px - nucleus[i, 0], py - nucleus[i, 1]) * od[i]
@@ -139,7 +139,8 @@ def paint_epithelium(
                 stain_line = max(stain_line, (F(0.5) * side) ** F(1 / 3)) * dots
             texture = F(1.0) + F(0.32) * grain
             c = (
-                cytoplasm[i] * max(F(0.15), texture + F(0.25) * value_noise(px / 6, py / 6, seed + 93))
+                cytoplasm[i]
+                * max(F(0.12), F(1.0) + F(0.22) * grain + F(0.42) * value_noise(px / 5, py / 5, seed + 93))
                 + smear
             )
             h = body * max(F(0.1), F(1.0) + F(0.95) * grain)
@@ -157,8 +158,9 @@ def paint_epithelium(
                 amounts[plane, row, col] *= 1 - cover
             stain_line *= cover
             membrane[row, col] = stain_line
-            amounts[0, row, col] += cover * h
+            amounts[0, row, col] += cover * h * (1 - dull)
             amounts[1, row, col] += cover * c + stain_line
+            amounts[3, row, col] += cover * h * dull
             amounts[2, row, col] += cover * eosin * F(0.16) * texture * (1 - F(0.4) * seam)
 
 
@@ -233,10 +235,13 @@ def paint_nuclei(amounts, near, x0_um, y0_um, mpp, nucleus, profile, what, stain
                     size = F(0.45) + F(0.5) * unit(i, 8 + k, seed + 95)
                     ex, ey = dx - off * np.cos(turn), dy - off * np.sin(turn)
                     h += F(1.0) * np.exp(-(ex * ex + ey * ey) / (size * size))
-                h *= strength * dark[i]
+                # Half of the structure is refraction: rims and clumps are greyer than the nucleus.
+                g = F(0.45) * (h - F(0.9)) * strength * dark[i]
+                h = (F(0.45) + F(0.55) * h) * strength * dark[i]
                 body = amounts[0, row, col] * (1 - F(0.6) * cover)
                 amounts[0, row, col] = max(body + cover * h, amounts[0, row, col])
                 amounts[1, row, col] = amounts[1, row, col] * (1 - F(0.90) * cover) + cover * nuclear[i] * (
                     1 + F(0.35) * clump
                 )
                 amounts[2, row, col] *= 1 - F(0.7) * cover
+                amounts[3, row, col] += cover * (g - F(0.6) * max(amounts[3, row, col], F(0)))

@@ -24,10 +24,11 @@ def step(x, low, high):
 
 
 @jit
-def paint_ground(amounts, x0_um, y0_um, mpp, maps, eosin, seed):
+def paint_ground(amounts, x0_um, y0_um, mpp, maps, eosin, dull, seed):
     """Fill ``amounts``, float32 (4, h, w), for the box whose corner lies at (x0_um, y0_um).
 
     ``maps`` are the layout's kind, depth, height, edge and loose; ``eosin`` scales the pink of H&E, 0 in IHC.
+    ``dull`` is the share of the stroma's hematoxylin that is grey instead: collagen refracts.
     """
     kind_map, depth_map, tall_map, edge_map, loose_map = maps
     soft = F(max(0.35, 0.7 * mpp))
@@ -59,6 +60,8 @@ def paint_ground(amounts, x0_um, y0_um, mpp, maps, eosin, seed):
             if kind == 1 or kind == 5 or kind == 0:
                 h, d, g = _stroma(depth_map, loose_map, x, y, depth, soft, seed)
                 e = eosin * F(3.0) * h
+                g += F(1.2) * dull * h
+                h *= 1 - dull
             elif kind == 2 or kind == 6:
                 stuff = value_noise(x / 22, y / 22, seed + 52) + F(0.5) * value_noise(x / 8, y / 8, seed + 53)
                 grain = F(0.6) * value_noise(x / 1.3, y / 1.3, seed + 54)
@@ -112,26 +115,28 @@ def _stroma(depth_map, loose_map, x, y, depth, soft, seed):
     along = F(0.9) * x - F(0.45) * y
     loose = bilinear(loose_map, x, y) + F(0.5) * value_noise(x / 28, y / 28, seed + 103)
     # Strands are the zero lines of noise; a web of finer ones runs between them.
-    strand = 1 - abs(value_noise(phase / F(4.2), along / 17, seed + 45)) * F(2.6)
-    thread = 1 - abs(value_noise(phase / F(1.9), along / 10, seed + 46)) * F(2.2)
+    strand = 1 - abs(value_noise(phase / F(4.2), along / 24, seed + 45)) * F(2.6)
+    thread = 1 - abs(value_noise(phase / F(1.9), along / 15, seed + 46)) * F(2.2)
     web = 1 - abs(value_noise(x / F(4.5), y / F(4.5), seed + 47)) * F(3.4)
     grain = value_noise(x / F(0.8), y / F(0.8), seed + 104)
     broken = F(0.55) + F(0.75) * value_noise(x / 9, y / 9, seed + 106)
     lines = max(max(strand, F(0.8) * thread) * broken, F(0.75) * web)
     lines = min(max(lines, F(0.0)), F(1.0))
-    fine = value_noise(phase / F(1.1), along / 7, seed + 50)
+    fine = value_noise(phase / F(1.1), along / 10, seed + 50)
     hole = F(0.7) * value_noise(phase / 7, along / 13, seed + 48)
     hole += F(0.6) * value_noise(x / F(5.5), y / F(5.5), seed + 49)
     hole_bias = F(0.25) * value_noise(x / 20, y / 20, seed + 108) + F(0.12) * loose
-    gap = step(hole + F(0.34) * loose, F(0.18), F(0.30))
+    gap = step(hole + F(0.34) * loose, F(0.06), F(0.22))
     speck = value_noise(x / F(1.7), y / F(1.7), seed + 107)
-    dense = F(0.064) + F(0.027) * fine + F(0.058) * lines + F(0.012) * grain + F(0.022) * speck
+    dense = F(0.056) + F(0.032) * fine + F(0.118) * lines + F(0.010) * grain + F(0.018) * speck
     # Small bright clefts between the fibres.
     split = fine - F(0.5) * speck + hole_bias
-    dense *= 1 - F(0.85) * step(split, F(0.45), F(0.7))
+    dense *= 1 - F(0.85) * step(split, F(0.30), F(0.60))
     dense *= F(1.0) - F(0.20) * min(max(loose, F(-1.5)), F(1.5))
     bare = F(0.11) * step(lines, F(0.45), F(0.80)) * (1 + F(0.5) * grain)
-    h = dense * (1 - gap) + bare * gap
+    # Gaps are seldom empty: a trace of ground substance lies in them.
+    trace = F(0.012) * (1 + speck + F(0.8) * grain)
+    h = dense * (1 - gap) + max(bare, trace) * gap
     cleft = value_noise(x / 34, y / 34, seed + 51) + F(0.25) * loose
     if depth > -3.0 and depth < 0.3 and cleft > 0.42:
         h *= 1 - step(depth, F(-2.6), F(-1.6)) * step(cleft, F(0.42), F(0.55))
@@ -141,7 +146,7 @@ def _stroma(depth_map, loose_map, x, y, depth, soft, seed):
     glint = min(max(glint, F(0.0)), F(1.0))
     edge = step(lines, F(0.55), F(0.9)) * F(0.065) - step(split, F(0.3), F(0.6)) * F(0.042)
     edge -= gap * (1 - step(lines, F(0.1), F(0.45))) * F(0.040) * (1 + grain)
-    return h, F(0.06) * h, glint * edge
+    return h, F(0.03) * h, glint * edge
 
 
 @jit
@@ -182,13 +187,13 @@ def grain(amounts, x0_um, y0_um, mpp, seed):
             fine = value_noise(x / F(0.55), y / F(0.55), seed + 121)
             wide = value_noise(x / F(1.15), y / F(1.15), seed + 122)
             other = value_noise(x / F(0.8), y / F(0.8), seed + 123)
-            thick = F(1) + F(0.36) * fine + F(0.24) * wide
-            amounts[0, row, col] = h * thick + tissue * F(0.010) * other
+            thick = F(1) + F(0.26) * fine + F(0.20) * wide
+            amounts[0, row, col] = h * thick + tissue * F(0.008) * other
             amounts[1, row, col] = d * (F(1) + F(0.25) * (thick - 1)) + tissue * F(0.007) * max(
                 other - wide, F(-0.6)
             )
             amounts[3, row, col] += (
-                tissue * F(0.026) * (F(0.7) * fine + F(0.6) * value_noise(x / F(0.9), y / F(0.9), seed + 124))
+                tissue * F(0.042) * (F(0.9) * fine + F(0.6) * value_noise(x / F(0.9), y / F(0.9), seed + 124))
             )
 
 

@@ -11,6 +11,11 @@ import numpy as np
 from her2kit.phantom.noise import F, jit, unit, value_noise
 from her2kit.phantom.site import Site
 
+_BLOTCH_PX = 8
+"""Spacing of the coarse noise: the real scanner's glass has most of its colour noise at 5 to 20 px."""
+_BLOTCH = np.array([[0.33, 0.33, 0.33], [0.30, 0.05, 0.0], [0.05, 0.30, 0.0], [0.0, 0.0, 0.95]], np.float32)
+"""Columns red, green, blue: what they share (at half the spacing), and what each has of its own."""
+
 GREY = np.array([0.575, 0.577, 0.580], np.float32)
 """OD of what is grey: red blood cells, dust, ink."""
 
@@ -51,24 +56,24 @@ def margin_px(site: Site, mpp: float) -> int:
 def sharpen(light: np.ndarray, site: Site, mpp: float) -> np.ndarray:
     """Return ``light`` after the scanner's unsharp mask; beside dark edges it exceeds white.
 
-    The mask works on the ratio of light to its blur, so that dark lines deepen but never reach black at once.
+    As in cameras the mask works on luminance and leaves colour as it is: sharpened membranes are darker, not
+    browner. It works on the ratio of luminance to its blur, so that dark lines deepen but never reach black.
     """
     if site.sharpen == 0:
         return light
-    return _unsharp(light, blur(light, site.sharpen_um / mpp), np.float32(site.sharpen))
+    luminance = cv2.cvtColor(light, cv2.COLOR_RGB2GRAY)
+    return _unsharp(light, luminance, blur(luminance, site.sharpen_um / mpp), np.float32(site.sharpen))
 
 
 @jit
-def _unsharp(light, soft, amount):
+def _unsharp(light, luminance, soft, amount):
     out = np.empty_like(light)
     for row in range(light.shape[0]):
         for col in range(light.shape[1]):
+            ratio = luminance[row, col] / max(soft[row, col], F(1e-3))
+            factor = 1 + amount * (ratio - 1) if ratio > 1 else ratio / (ratio + amount * (1 - ratio))
             for k in range(3):
-                ratio = light[row, col, k] / max(soft[row, col, k], F(1e-3))
-                if ratio > 1:
-                    out[row, col, k] = light[row, col, k] * (1 + amount * (ratio - 1))
-                else:
-                    out[row, col, k] = light[row, col, k] * ratio / (ratio + amount * (1 - ratio))
+                out[row, col, k] = light[row, col, k] * factor
     return out
 
 
@@ -82,6 +87,9 @@ def expose(light: np.ndarray, site: Site, *, mpp: float, x0_px: int, y0_px: int,
     noise = _noise(light.shape[0], light.shape[1], np.float32(site.noise), x0_px, y0_px, seed)
     if site.sharpen > 0:
         noise += np.float32(site.sharpen) * (noise - blur(noise, site.sharpen_um / mpp))
+    if site.blotch > 0:
+        rows, cols = light.shape[:2]
+        noise += site.blotch * _blotches(rows, cols, x0_px, y0_px, seed + 20)
     _develop(light, noise, white, np.float32(site.drift), np.float32(mpp), x0_px, y0_px, seed)
     return np.clip(np.rint(noise), 0, 255).astype(np.uint8)
 
@@ -105,6 +113,32 @@ def _noise(rows, cols, sigma, x0, y0, seed):
                     - half
                 )
                 out[row, col, k] = shared_part * shared + own_part * own
+    return out
+
+
+def _blotches(rows: int, cols: int, x0: int, y0: int, seed: int) -> np.ndarray:
+    """Return coarse coloured noise (rows, cols, 3) that hangs on the place; its blue has s.d. about 1."""
+    parts = []
+    for channels, step in (((0,), _BLOTCH_PX // 2), ((1, 2, 3), _BLOTCH_PX)):
+        left, top = x0 // step - 1, y0 // step - 1
+        lattice = _lattice(rows // step + 4, cols // step + 4, left, top, len(channels), seed + step)
+        matrix = np.array([[1 / step, 0, x0 / step - left], [0, 1 / step, y0 / step - top]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        wide = cv2.warpAffine(lattice, matrix, (cols, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        parts.append(wide.reshape(rows, cols, len(channels)))
+    return np.concatenate(parts, axis=2) @ _BLOTCH
+
+
+@jit
+def _lattice(rows, cols, left, top, channels, seed):
+    """Return hashed numbers of s.d. 1.5, so that after interpolation it is about 1."""
+    out = np.empty((rows, cols, channels), np.float32)
+    for row in range(rows):
+        for col in range(cols):
+            for k in range(channels):
+                total = unit(left + col, top + row, seed + 31 * k)
+                total += unit(left + col, top + row, seed + 31 * k + 7)
+                out[row, col, k] = F(3.7) * (total - F(1))
     return out
 
 

@@ -89,7 +89,7 @@ class Plan:
     dab_gain: float = 1.0
     """Factor on all DAB, for overstained and faded slides; the planted optical densities include it."""
     hematoxylin_gain: float = 1.0
-    cell_spacing_um: float = 8.2
+    cell_spacing_um: float = 8.8
     """Least distance between the centres of tumour cells in solid growth, 5 to 25."""
     nucleus_um2: float = 48.0
     """Median area of a tumour nucleus, 12 to 200."""

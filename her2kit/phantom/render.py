@@ -18,7 +18,7 @@ from her2kit.phantom.epithelium import own, paint_epithelium, paint_lone, paint_
 from her2kit.phantom.ground import grain, paint_grey, paint_ground
 from her2kit.phantom.layout import GRID_UM, Layout
 from her2kit.phantom.noise import jit
-from her2kit.phantom.optics import GREY, blur, expose, margin_px, sharpen, to_light
+from her2kit.phantom.optics import blur, expose, margin_px, sharpen, to_light
 from her2kit.phantom.plan import Plan
 from her2kit.phantom.shapes import EPITHELIAL, RAYS
 from her2kit.phantom.stain import CellStain
@@ -41,6 +41,8 @@ class Scene:
     """Hematoxylin of cytoplasm."""
     nuclear: float
     """Usual hematoxylin of a nucleus."""
+    dull: float
+    """Share of the hematoxylin of stroma and cytoplasm that is grey instead, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,8 @@ def paint_amounts(
     amounts = np.empty((4, *shape), np.float32)
     membrane = np.zeros(shape, np.float32)
     maps = (layout.kind, layout.depth, layout.height, layout.edge, layout.loose)
-    paint_ground(amounts, x0, y0, mpp, maps, eosin, seed)
+    dull = np.float32(scene.dull)
+    paint_ground(amounts, x0, y0, mpp, maps, eosin, dull, seed)
     if eosin == 0:
         amounts[0] *= np.float32(plan.hematoxylin_gain * plan.site.hematoxylin_gain)
     paint_grey(amounts, x0, y0, mpp, maps, eosin, seed)
@@ -151,7 +154,7 @@ def paint_amounts(
         sheet, shape[1], shape[0], x0, y0, mpp, shape_maps, cells.x, cells.y, cells.axis, cells.half, seed
     )
     paint_epithelium(
-        amounts, membrane, first, second, x0, y0, mpp, shape_maps, places, stains, eosin, body, seed
+        amounts, membrane, first, second, x0, y0, mpp, shape_maps, places, stains, eosin, body, dull, seed
     )
     paint_lone(amounts, membrane, lone, x0, y0, mpp, places, cells.radius, stains, eosin, body, seed)
     strength = np.float32(scene.nuclear * plan.site.hematoxylin_gain)
@@ -199,8 +202,9 @@ def _cells_in(scene: Scene, x_px: int, y_px: int, width: int, height: int) -> np
 
 def _crest(scene: Scene, rows: np.ndarray, light: np.ndarray, x0: float, y0: float) -> np.ndarray:
     site = scene.plan.site
-    vectors = np.vstack([site.vectors()[:2], GREY]).astype(np.float64)
-    to_dab = np.linalg.inv(vectors)[:, 1].astype(np.float32)
+    # Two stains and what neither explains (Ruifrok and Johnston 2001), by the planted vectors.
+    first, second = site.vectors()[:2].astype(np.float64)
+    to_dab = np.linalg.inv(np.vstack([first, second, np.cross(first, second)]))[:, 1].astype(np.float32)
     crest = np.zeros((len(rows), RAYS), np.float32)
     _sample(
         crest,

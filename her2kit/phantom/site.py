@@ -31,17 +31,19 @@ class Site:
     """Grey level of empty glass, bluish."""
     hematoxylin_gain: float = 1.0
     """How deep the counterstain is against the usual one."""
-    blur_um: float = 0.30
+    blur_um: float = 0.26
     """Standard deviation of the optical blur."""
-    sharpen: float = 1.6
+    sharpen: float = 1.8
     """Amount of the scanner's unsharp mask; its halo exceeds white beside dark edges."""
-    sharpen_um: float = 0.6
+    sharpen_um: float = 0.5
     """Standard deviation of the unsharp mask."""
-    noise: float = 0.55
+    noise: float = 0.7
     """Standard deviation of the pixel noise in grey levels on glass, before JPEG; tissue has more."""
+    blotch: float = 2.9
+    """Standard deviation of coarse noise (8 px) of blue, grey levels, before JPEG makes blocks of it."""
     drift: float = 2.0
     """Standard deviation of the slow drift of the background, grey levels."""
-    quality: int = 88
+    quality: int = 75
     """JPEG quality, 1 to 100."""
     subsampling: str = "420"
 
@@ -54,6 +56,7 @@ class Site:
             "sharpen": (0, 3),
             "sharpen_um": (0.05, 5),
             "noise": (0, 30),
+            "blotch": (0, 30),
             "drift": (0, 20),
             "quality": (1, 100),
         }
@@ -85,9 +88,9 @@ SITES: dict[str, Site] = {
         dab=(0.30, 0.55, 0.78),
         white=(235.0, 231.0, 237.0),
         hematoxylin_gain=1.25,
-        blur_um=0.38,
-        sharpen=1.2,
-        sharpen_um=0.8,
+        blur_um=0.36,
+        sharpen=1.5,
+        sharpen_um=0.7,
         noise=0.7,
         drift=3.0,
         quality=85,
@@ -98,8 +101,8 @@ SITES: dict[str, Site] = {
         dab=(0.30, 0.50, 0.81),
         white=(232.0, 235.0, 244.0),
         hematoxylin_gain=0.85,
-        blur_um=0.33,
-        sharpen=1.3,
+        blur_um=0.30,
+        sharpen=1.5,
         noise=0.5,
         drift=1.4,
         quality=90,
@@ -112,8 +115,8 @@ SITES: dict[str, Site] = {
         white=(234.0, 233.0, 238.0),
         hematoxylin_gain=1.1,
         blur_um=0.42,
-        sharpen=1.4,
-        sharpen_um=0.9,
+        sharpen=1.6,
+        sharpen_um=0.8,
         noise=0.8,
         drift=4.4,
         quality=82,

@@ -25,10 +25,10 @@ def build_scene(plan: Plan) -> Scene:
     seed = int(tissue.integers(1 << 30))
     cells = place_cells(plan, layout, seed=seed)
     planted = stain_cells(plan, layout, cells, stain)
-    body, nuclear = look.uniform(0.04, 0.065), look.uniform(0.095, 0.135)
+    body, nuclear, dull = look.uniform(0.035, 0.055), look.uniform(0.095, 0.135), look.uniform(0.15, 0.5)
     if plan.stain == "he":
-        body, nuclear = 0.09, 0.40
-    return Scene(plan, layout, cells, planted, seed, body, nuclear)
+        body, nuclear, dull = 0.09, 0.40, 0.0
+    return Scene(plan, layout, cells, planted, seed, body, nuclear, dull)
 
 
 def make_slide(

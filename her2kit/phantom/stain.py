@@ -32,8 +32,10 @@ WIDTHS: dict[str, tuple[float, float]] = {
     "intense": (2.14, 0.40),
 }
 """Full width at half maximum in um, mean and s.d. (Scheel et al. 2018)."""
-_BLUR_UM, _SHARPEN, _SHARPEN_UM = 0.30, 1.6, 0.6
+_BLUR_UM, _SHARPEN, _SHARPEN_UM = 0.26, 1.8, 0.5
 """Usual optics; a site's own differ a little, and ``dab_od`` of the truth is read from the site's picture."""
+_GREYING = 0.25
+"""Share of the sharpening that reads as DAB: luminance is half of its density, and grey reads half as DAB."""
 _CROWD = 1.28
 """Granules and the far side of the membrane raise the crest by about this factor; measured on phantoms."""
 _FWHM = 2.3548
@@ -150,7 +152,7 @@ def _crest_factor(sigma: np.ndarray) -> np.ndarray:
     """Return how high the crest of a line of this width stands after the usual optics, against before."""
     wide = _BLUR_UM**2 + _SHARPEN_UM**2
     soft, softer = sigma / np.sqrt(sigma**2 + _BLUR_UM**2), sigma / np.sqrt(sigma**2 + wide)
-    return _CROWD * (soft + _SHARPEN * (soft - softer))
+    return _CROWD * (soft + _GREYING * _SHARPEN * (soft - softer))
 
 
 def _crest(pair: np.ndarray, level: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray]:
@@ -177,7 +179,7 @@ def _shared(cells: Cells, seen: np.ndarray) -> np.ndarray:
 
 def _cytoplasm(plan: Plan, cells: Cells, seen: np.ndarray, rng) -> np.ndarray:
     n = len(cells)
-    own = seen * (0.41 - 0.13 * np.minimum(seen, 1)) * rng.uniform(0.6, 1.5, n)
+    own = seen * (0.40 - 0.15 * np.minimum(seen, 1)) * rng.uniform(0.6, 1.5, n)
     own += rng.uniform(0, 0.015, n)
     if plan.cytoplasm_dab is not None:
         tumour = (cells.what == EPITHELIAL) & (cells.kind == INVASIVE)
