@@ -72,7 +72,8 @@ def od_table() -> list[Claim]:
                 "nuclear H": maps.hematoxylin[masks["nucleus"]],
                 f"cytoplasm DAB, {case}": maps.dab[masks["cytoplasm"]],
                 f"membrane DAB, {case}": tumour.loc[tumour["intensity"] != "none", "dab_od_p90"].to_numpy(),
-                # Stroma is what a detector would call so: averaged over 1.5 um, gaps left out.
+                # Averaged over about 0.75 um and without gaps. Read pixel by pixel, gaps and refraction
+                # included, the stroma had its 5th and 50th percentile of H near -0.05 and 0.03.
                 "stroma H": cv2.GaussianBlur(maps.hematoxylin, (0, 0), 3)[masks["stroma"]],
                 "stroma DAB": cv2.GaussianBlur(maps.dab, (0, 0), 3)[masks["stroma"]],
                 "glass DAB": maps.dab[masks["glass"]],
@@ -106,10 +107,10 @@ def od_table() -> list[Claim]:
         Claim("middle of the real range over nuclear area, median", 39.5 / nuclei[1], "", "<= 1.25"),
         Claim("nearest neighbour of tumour nuclei, over the real 7.5 um", near / 7.5, "", "<= 1.25"),
         Claim(
-            "tumour cells per mm2 of epithelium (real 4700-8300 in cellular areas)",
-            float(np.mean(density)),
-            "1/mm2",
-            None,
+            "tumour cells per mm2 of epithelium (real 4700-8300 in cellular areas), over the upper end",
+            float(np.mean(density)) / 8300,
+            "",
+            "<= 1.25",
         ),
     ]
     return claims
@@ -189,7 +190,11 @@ def texture() -> list[Claim]:
 
 
 def speed(*, big: bool) -> list[Claim]:
-    """Time a slide on one core, and with ``big`` the largest one with its memory, each in its own process."""
+    """Time a slide on one core, and with ``big`` the largest one with its memory, each in its own process.
+
+    One worker is timed in seconds of processor, so that other work on the machine does not count; several by
+    the clock.
+    """
     claims = []
     jobs = [(4096, 1, 10.0)] + ([(20000, 2, 300.0)] if big else [])
     for side, workers, limit in jobs:
@@ -210,9 +215,10 @@ from her2kit.phantom.slide import make_slide
 cv2.setNumThreads({1 if workers == 1 else 0})
 with tempfile.TemporaryDirectory() as folder:
     make_slide(Plan(**ready_case("2+"), size_px=(512, 512)), Path(folder))
-    start = time.perf_counter()
+    clock = time.process_time if {workers} == 1 else time.perf_counter
+    start = clock()
     make_slide(Plan(**ready_case("2+"), size_px=({side}, {side})), Path(folder), workers={workers})
-    print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+    print(clock() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     seconds, gigabytes = done.stdout.split()[-2:]
@@ -220,7 +226,11 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 def reading(folder: Path, *, slides: int = 40) -> list[Claim]:
-    """Score unseen phantoms with the kit and hold every measurement against what was planted."""
+    """Score unseen phantoms with the kit and hold every measurement against what was planted.
+
+    The seed is for judging alone: whoever tunes the phantom or the measurement takes another one, and changes
+    this one when it has been looked at for that. Vectors are judged on the slides where own ones were found.
+    """
     from sklearn.metrics import cohen_kappa_score
 
     from her2kit.pipeline import grade_slide, measure_slide
@@ -242,7 +252,7 @@ def reading(folder: Path, *, slides: int = 40) -> list[Claim]:
         ),
     )
     manifest = make_cohort(
-        folder / "cohort", slides=slides, seed=4711, size_px=2048, cases=cases, workers=os.cpu_count() or 1
+        folder / "cohort", slides=slides, seed=90210, size_px=2048, cases=cases, workers=os.cpu_count() or 1
     )
     table = pd.read_csv(manifest, keep_default_na=False)
     rows, pairs = [], []
@@ -318,6 +328,7 @@ def reading(folder: Path, *, slides: int = 40) -> list[Claim]:
             "%",
             ">= 95",
         ),
+        Claim("slides with stain vectors of their own", float(result["angle"].notna().sum()), "of 40", None),
         Claim("clean phantoms flagged or refused", 100 * float(result["flagged"].mean()), "%", "<= 5"),
     ]
 
