@@ -113,6 +113,15 @@ def tile_grid(
     )
 
 
+def mask_share(grid: TileGrid, mask: Tissue) -> np.ndarray:
+    """Return which share of each tile's core box a mask of the slide covers, float64 (n,), 0 to 1."""
+    rows, columns = grid.shape
+    area = _tissue_in_boxes(mask, *(np.arange(n + 1) * grid.size_px0 for n in (columns, rows)))
+    places = [grid.place(row) for row in grid.table.itertuples(index=False)]
+    row, column = np.array(places, int).reshape(-1, 2).T
+    return np.clip(area[row, column] / grid.size_px0**2, 0.0, 1.0)
+
+
 def read_tile(slide: Slide, grid: TileGrid, row: Any) -> Tile:
     """Read a tile with its halo: (tile_px + 2 halo_px) squared pixels, white outside the slide.
 

@@ -12,7 +12,16 @@ from hypothesis.extra.numpy import arrays
 
 from her2kit.errors import MppError
 from her2kit.slides.slide import open_slide
-from her2kit.slides.tiles import COLUMNS, TileGrid, owned, read_tile, read_tissue, stitch, tile_grid
+from her2kit.slides.tiles import (
+    COLUMNS,
+    TileGrid,
+    mask_share,
+    owned,
+    read_tile,
+    read_tissue,
+    stitch,
+    tile_grid,
+)
 from her2kit.slides.tissue import Tissue
 
 WIDTH, HEIGHT, MPP = 333, 257, 0.25
@@ -207,3 +216,14 @@ def test_no_mpp_no_tiles():
     bare = SimpleNamespace(scale_at=no_scale, mpp=None)
     with pytest.raises(MppError, match="no mpp"):
         tile_grid(bare, tissue_of(np.ones((9, 11), bool)))
+
+
+@MORE
+@given(mask=MASKS, tissue=MASKS, tile_px=st.integers(4, 400), mpp=MPPS)
+def test_the_share_of_a_mask_in_each_tile_is_that_of_a_grid_of_its_own(slide, mask, tissue, tile_px, mpp):
+    grid = tile_grid(slide, tissue_of(tissue), tile_px=tile_px, mpp=mpp)
+    share = mask_share(grid, tissue_of(mask))
+    assert share.shape == (len(grid.table),)
+    own = tile_grid(slide, tissue_of(mask), tile_px=tile_px, mpp=mpp).table.set_index("tile_id")
+    expected = own["tissue_fraction"].reindex(grid.table["tile_id"]).fillna(0)
+    assert share == pytest.approx(expected.to_numpy(), abs=1e-5)
