@@ -11,7 +11,6 @@ Cubuk ED et al. RandAugment. NeurIPS 2020. Zhang H et al. mixup. ICLR 2018. Yun 
 Tan M, Le QV. EfficientNetV2: smaller models and faster training. ICML 2021 (progressive learning).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,37 +66,39 @@ def size_at(augmentation: Augmentation, size_px: int, progress: float) -> int:
     return size_px if share >= 1 else min(size_px, max(16, round(size_px * share / 16) * 16))
 
 
-def tile_change(augmentation: Augmentation, progress: float = 1.0) -> Callable[[Any], Any]:
-    """Return a function that changes a tile, uint8 tensor (3 or 6, h, w), at that point of the training."""
-    ensure_torchvision()
-    from torchvision.transforms import v2
+class TileChange:
+    """Changes tiles, uint8 tensors (3 or 6, h, w), as strongly as that point of the training wants it."""
 
-    strength = min(1.0, augmentation.weak + (1 - augmentation.weak) * progress * 1.5)
-    steps: list[Any] = []
-    if jitter := augmentation.jitter * strength:
-        steps.append(v2.ColorJitter(jitter, jitter, jitter, min(0.5, jitter / 10)))
-    if augmentation.randaugment and (magnitude := round(augmentation.magnitude * strength)):
-        steps.append(v2.RandAugment(augmentation.randaugment, magnitude, fill=255))
+    def __init__(self, augmentation: Augmentation, progress: float = 1.0) -> None:
+        ensure_torchvision()
+        from torchvision.transforms import v2
 
-    def change(tile: Any) -> Any:
+        strength = min(1.0, augmentation.weak + (1 - augmentation.weak) * progress * 1.5)
+        self.turn = augmentation.turn
+        self.steps: list[Any] = []
+        if jitter := augmentation.jitter * strength:
+            self.steps.append(v2.ColorJitter(jitter, jitter, jitter, min(0.5, jitter / 10)))
+        if augmentation.randaugment and (magnitude := round(augmentation.magnitude * strength)):
+            self.steps.append(v2.RandAugment(augmentation.randaugment, magnitude, fill=255))
+
+    def __call__(self, tile: Any) -> Any:
+        """Return the changed tile."""
         import torch
 
-        if augmentation.turn:
+        if self.turn:
             turns, mirror = int(torch.randint(4, ())), bool(torch.randint(2, ()))
             if tile.shape[1] != tile.shape[2]:
                 turns = 2 * (turns // 2)
             tile = torch.rot90(tile.flip(2) if mirror else tile, turns, (1, 2))
-        if not steps:
+        if not self.steps:
             return tile
         drawn, parts = torch.get_rng_state(), []
         for part in tile.split(3):
             torch.set_rng_state(drawn)
-            for step in steps:
+            for step in self.steps:
                 part = step(part)
             parts.append(part)
         return torch.cat(parts)
-
-    return change
 
 
 def mixed(pictures: Any, labels: Any, n_classes: int, augmentation: Augmentation) -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from her2kit.exchange.card import Card
 from her2kit.learning import evaluate
-from her2kit.learning.augment import NONE, Augmentation, mixed, size_at, tile_change
+from her2kit.learning.augment import NONE, Augmentation, TileChange, mixed, size_at
 from her2kit.learning.model import to_input, to_probabilities
 from her2kit.learning.pictures import read_picture
 from her2kit.learning.task import ordered_batches
@@ -92,7 +92,7 @@ class TileSamples:
     def begin_epoch(self, progress: float) -> None:
         """Take the size and strength of that point of the training."""
         self.side_px = size_at(self.augmentation, self.size_px, progress)
-        self.change = tile_change(self.augmentation, progress)
+        self.change = TileChange(self.augmentation, progress)
 
 
 class Classification:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from her2kit.exchange.card import Card
 from her2kit.learning import evaluate
-from her2kit.learning.augment import NONE, Augmentation, tile_change
+from her2kit.learning.augment import NONE, Augmentation, TileChange
 from her2kit.learning.model import to_input, to_probabilities
 from her2kit.learning.pictures import read_picture, read_raster
 from her2kit.learning.torchvision_ops import ensure_torchvision
@@ -133,7 +133,7 @@ class RegionSamples:
 
     def begin_epoch(self, progress: float) -> None:
         """Take the strength of that point of the training; turning is done together with the mask."""
-        self.change = tile_change(replace(self.augmentation, turn=False), progress)
+        self.change = TileChange(replace(self.augmentation, turn=False), progress)
 
     def _cover(self) -> Iterable[tuple[int, int, int]]:
         for number in range(len(self.pictures)):

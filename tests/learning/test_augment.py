@@ -2,7 +2,7 @@
 
 import pytest
 
-from her2kit.learning.augment import NONE, Augmentation, mixed, size_at, tile_change
+from her2kit.learning.augment import NONE, Augmentation, TileChange, mixed, size_at
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
@@ -14,11 +14,11 @@ def tile():
 
 
 def test_none_changes_nothing(tile):
-    assert torch.equal(tile_change(NONE)(tile), tile)
+    assert torch.equal(TileChange(NONE)(tile), tile)
 
 
 def test_turning_gives_all_eight_and_moves_pixels_only(tile):
-    change = tile_change(Augmentation(jitter=0))
+    change = TileChange(Augmentation(jitter=0))
     seen = {change(tile).numpy().tobytes() for _ in range(200)}
     assert len(seen) == 8
     assert tile.numpy().tobytes() in seen
@@ -27,7 +27,7 @@ def test_turning_gives_all_eight_and_moves_pixels_only(tile):
 
 
 def test_pairs_are_changed_alike(tile):
-    change = tile_change(Augmentation(randaugment=2))
+    change = TileChange(Augmentation(randaugment=2))
     for seed in range(20):
         torch.manual_seed(seed)
         both = change(torch.cat([tile, tile]))
@@ -36,7 +36,7 @@ def test_pairs_are_changed_alike(tile):
 
 
 def test_what_is_drawn_depends_on_the_seed_alone(tile):
-    change, seen = tile_change(Augmentation(randaugment=2)), []
+    change, seen = TileChange(Augmentation(randaugment=2)), []
     for seed in (1, 2, 1):
         torch.manual_seed(seed)
         seen.append(change(tile))
@@ -57,9 +57,9 @@ def test_progressive_learning_grows_to_the_full_size():
 
 
 def test_weak_at_first(tile):
-    weak = tile_change(Augmentation(turn=False, weak=0.0), progress=0.0)
+    weak = TileChange(Augmentation(turn=False, weak=0.0), progress=0.0)
     assert torch.equal(weak(tile), tile)
-    strong = tile_change(Augmentation(turn=False, weak=0.0), progress=1.0)
+    strong = TileChange(Augmentation(turn=False, weak=0.0), progress=1.0)
     assert not torch.equal(strong(tile), tile)
 
 

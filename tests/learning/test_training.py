@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -131,6 +132,15 @@ def test_a_killed_run_goes_on_to_the_same_bytes(run, tmp_path):
     done = train(tmp_path, resume=True)
     assert done.weights.read_bytes() == run.weights.read_bytes()
     pd.testing.assert_frame_equal(untimed(done.curves), untimed(run.curves))
+
+
+def test_samples_reach_processes_that_are_not_forked():
+    data = samples(4, 0, augmentation=CHANGES)
+    again = pickle.loads(pickle.dumps(data))
+    for each in (data, again):
+        torch.manual_seed(0)
+        each.seen = each[1][0]
+    assert torch.equal(data.seen, again.seen)
 
 
 def test_resuming_what_had_ended_trains_nothing(run):
