@@ -1,7 +1,7 @@
 """One slide from file to score: the one way that the command line, the cohort and notebook 10 all take.
 
     measure: open -> mpp gate -> tissue -> picture gates -> fit once -> cells, not yet graded
-    grade:   compartments -> classes -> cell gates -> score, with its record
+    grade:   compartments -> classes -> cell gates -> score, how sure it is, with its record
 
 Measuring looks at pixels and takes minutes. Grading takes a second, so another guideline or policy is another
 ``grade_slide`` on the same measurement. Scores come from raw pixels, never from normalised ones
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from her2kit.assess import assess
 from her2kit.cells.grade import grade_cells
 from her2kit.errors import RegionError
 from her2kit.exchange.geojson import Region, read_regions, write_cells_geojson
@@ -26,10 +27,7 @@ from her2kit.exchange.whole import whole_files
 from her2kit.measure import Measured, Progress, measure_slide
 from her2kit.provenance import provenance
 from her2kit.regions.compartments import compartments_of, invasive_regions
-from her2kit.scoring.gate import Gate
-from her2kit.scoring.gates import cell_gates
-from her2kit.scoring.guideline import GUIDELINES, slide_score
-from her2kit.scoring.result import SlideScore
+from her2kit.scoring.guideline import GUIDELINES
 from her2kit.settings import ScoreSettings
 from her2kit.slides.slide import Slide, open_slide
 
@@ -39,10 +37,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SlideReport:
-    """What scoring a slide gives: the record (``score.json``), its graded cells, its pictures."""
+    """What scoring a slide gives: the record (``score.json``), its cells, its regions, its pictures."""
 
     record: dict[str, Any]
     cells: pd.DataFrame
+    regions: pd.DataFrame
+    """One row a square of the grid and a component of tumour (`scoring.heterogeneity`)."""
     pictures: "Pictures"
 
 
@@ -68,37 +68,21 @@ def grade_slide(measured: Measured, settings: ScoreSettings | None = None) -> Sl
     cells[["intensity", "cell_class"]] = graded[["intensity", "cell_class"]]
     if regions:
         cells["compartment"] = compartments_of(cells["x_px0"].to_numpy(), cells["y_px0"].to_numpy(), regions)
-    rules: dict[str, Any] = {
-        "guideline": guideline,
-        "policies": policies,
-        "mpp": measured.slide.mpp,
-    }
-    asked: dict[str, Any] = {**rules, "control": settings.control}
-
-    def scored(*, tumour_known: bool) -> tuple[SlideScore, list[Gate]]:
-        gates = list(measured.gates)
-        if not measured.blocked:
-            gates += cell_gates(cells, **asked, tumour_known=tumour_known)
-        score = slide_score(cells, **asked, ish=settings.ish, gates=gates, tumour_known=tumour_known)
-        return score, gates
-
-    score, gates = scored(tumour_known=bool(regions))
-    ungated = scored(tumour_known=False)[0] if regions else None
-    tumour = {
-        "source": "file" if regions else "none",
-        "file": settings.tumour if regions else None,
-        "ungated": _short(ungated) if ungated else None,
-    }
+    found = assess(
+        cells,
+        settings,
+        mpp=measured.slide.mpp,
+        gates=measured.gates,
+        tumour_known=bool(regions),
+        tumour_file=settings.tumour if regions else None,
+    )
     record = {
         "slide_id": measured.slide_id,
-        **score.record(),
-        "gates": [g.record() for g in gates],
-        "tumour": tumour,
-        "uncertainty": None,
+        **found.record,
         "slide": _slide_facts(measured),
         "provenance": provenance(measured.path, settings),
     }
-    return SlideReport(record, cells, _pictures(measured, regions))
+    return SlideReport(record, cells, found.regions, _pictures(measured, regions))
 
 
 def score_slide(
@@ -133,10 +117,11 @@ def score_slide(
 
 
 def save_report(report: SlideReport, folder: str | os.PathLike) -> Path:
-    """Write ``cells.parquet``, ``cells.geojson``, ``report.html`` and ``score.json``; return the folder.
+    """Write the cells, ``regions.csv``, ``report.html`` and ``score.json``; return the folder.
 
-    All four appear, or none: a folder that holds ``score.json`` is whole. The same report gives the same
-    bytes. The slide must still be open: the report shows details of it.
+    The cells are in ``cells.parquet`` and ``cells.geojson``. All files appear, or none: a folder that holds
+    ``score.json`` is whole. The same report gives the same bytes. The slide must still be open: the report
+    shows details of it.
     """
     from her2kit.report.slide_report import write_slide_report
 
@@ -145,7 +130,10 @@ def save_report(report: SlideReport, folder: str | os.PathLike) -> Path:
     with whole_files(folder, last="score.json") as part:
         write_table(part / "cells.parquet", report.cells)
         write_cells_geojson(part / "cells.geojson", report.cells, slide_id=slide_id)
-        write_slide_report(part / "report.html", report.record, report.cells, report.pictures)
+        report.regions.to_csv(part / "regions.csv", index=False)
+        write_slide_report(
+            part / "report.html", report.record, report.cells, report.pictures, regions=report.regions
+        )
         text = json.dumps(report.record, indent=1, allow_nan=False)
         (part / "score.json").write_text(text + "\n", encoding="utf-8")
     return folder
@@ -175,13 +163,6 @@ def _check_place(regions: Sequence[Region], slide: Slide, settings: ScoreSetting
             f"{settings.tumour}: its regions lie outside {slide.path.name} ({slide.width_px0} x "
             f"{slide.height_px0} px); draw them on this slide, and export them in its level-0 pixels"
         )
-
-
-def _short(score: SlideScore) -> dict[str, Any]:
-    record = score.record()
-    return {
-        name: record[name] for name in ("score", "n_cells", "counts", "percent", "h_score_membrane_class")
-    }
 
 
 def _slide_facts(measured: Measured) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from her2kit import __version__
 from her2kit.cells.grade import COMPLETE_AT
 from her2kit.cells.table import CLASS_COLOURS, CLASSES, NOT_EVALUABLE_COLOUR, conform_cells
 from her2kit.exchange.whole import whole_file
-from her2kit.report import sections
+from her2kit.report import certainty, sections
 from her2kit.report.cut_offs import CutOff, cut_offs, nearest_cells
 from her2kit.report.fields import Fields, choose_fields, fields_of, hot_spot
 from her2kit.report.pictures import Pictures, data_uri, jpeg, shrunk, svg_path
@@ -38,7 +38,12 @@ _OVERVIEW_BYTES = 900_000
 
 
 def write_slide_report(
-    path: str | os.PathLike, report: Mapping[str, Any], cells: pd.DataFrame, pictures: Pictures
+    path: str | os.PathLike,
+    report: Mapping[str, Any],
+    cells: pd.DataFrame,
+    pictures: Pictures,
+    *,
+    regions: pd.DataFrame | None = None,
 ) -> Path:
     """Write the report of one slide and return its path; the file appears whole or not at all.
 
@@ -52,6 +57,8 @@ def write_slide_report(
         The graded cell table; empty for a slide that a picture gate refused.
     pictures : Pictures
         The overview, outlines, and a way to fetch detail.
+    regions : DataFrame, optional
+        Regional scores (`scoring.heterogeneity`), for the map.
 
     Returns
     -------
@@ -71,7 +78,7 @@ def write_slide_report(
         finalize=_unbroken,
     )
     folder = files("her2kit.report") / "templates"
-    context = _context(report, conform_cells(cells), pictures)
+    context = _context(report, conform_cells(cells), pictures, regions)
     data = json.dumps(context.pop("viewer"), separators=(",", ":"), allow_nan=False)
     text = environment.get_template("slide_report.html.j2").render(
         **context,
@@ -90,7 +97,9 @@ def _unbroken(value: Any) -> Any:
     return value.replace(" %", "\u00a0%") if type(value) is str else value
 
 
-def _context(record: Mapping[str, Any], cells: pd.DataFrame, pictures: Pictures) -> dict[str, Any]:
+def _context(
+    record: Mapping[str, Any], cells: pd.DataFrame, pictures: Pictures, regions: pd.DataFrame | None
+) -> dict[str, Any]:
     """Return everything that the template names."""
     known = sections.tumour_known(record)
     counted = counted_cells(cells, tumour_known=known) & cells["cell_class"].notna().to_numpy(bool)
@@ -124,6 +133,12 @@ def _context(record: Mapping[str, Any], cells: pd.DataFrame, pictures: Pictures)
         "denominator_words": denominator_words,
         "spread": spread,
         "spread_words": spread_words,
+        "sure": certainty.how_sure(record),
+        "borderline": certainty.borderline_words(record),
+        "correction": certainty.correction(record),
+        "uneven_words": (record.get("heterogeneity") or {}).get("words", []),
+        "map": [] if regions is None else certainty.region_map(record, regions, scale=scale),
+        "components": [] if regions is None else certainty.component_rows(regions),
         "classes": CLASSES,
         "provenance": provenance,
         "command": command,

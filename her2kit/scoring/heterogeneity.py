@@ -293,12 +293,12 @@ def _words(record: dict[str, Any]) -> list[str]:
         )
     if record["entropy_between"] is not None and squares["n"] > 1:
         words.append(
-            f"{100 * record['entropy_between']:.0f} % of the mixture of classes lies between squares, the rest "
-            "within them."
+            f"{100 * record['entropy_between']:.0f} % of the mixture of classes lies between squares, "
+            "the rest within them."
         )
     if lies["cells"]:
         words.append(
-            f"Of {lies['cells']:,} of the strongest cells {100 * lies['in_largest']:.0f} % lie in one group and "
-            f"{100 * lies['alone']:.0f} % alone (neighbours within {lies['neighbour_um']:g} um)."
+            f"Of {lies['cells']:,} of the strongest cells {100 * lies['in_largest']:.0f} % lie in one group "
+            f"and {100 * lies['alone']:.0f} % alone (neighbours within {lies['neighbour_um']:g} um)."
         )
     return words
