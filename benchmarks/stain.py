@@ -104,7 +104,7 @@ def machine_claim(pixels: np.ndarray) -> Claim:
 
 
 def slide_claims() -> list[Claim]:
-    """Time the fit of whole slides, their reading included: the real ones, and a phantom."""
+    """Time the fit of whole slides, the reading of a slide just opened included: real ones, and a phantom."""
     with tempfile.TemporaryDirectory() as folder:
         manifest = make_cohort(Path(folder) / "cohort", slides=1, seed=3, size_px=4096, stain="he")
         paths = sorted((manifest.parent / "slides").glob("*.tif"))
@@ -115,12 +115,14 @@ def slide_claims() -> list[Claim]:
             with open_slide(path) as slide:
                 white = find_white_point(slide)
                 tissue = find_tissue(slide, white)
-                for method in METHODS:
-                    seconds = _timed(partial(fit_slide, slide, tissue, white.rgb, method=method), 5)
-                    rows.append((path.stem, method, np.median(seconds)))
+            for method in (*METHODS, *METHODS, *METHODS):
+                with open_slide(path) as slide:
+                    (seconds,) = _timed(partial(fit_slide, slide, tissue, white.rgb, method=method), 1)
+                rows.append((path.stem, method, seconds))
     table = pd.DataFrame(rows, columns=["slide", "method", "seconds"])
-    print(table.pivot(index="slide", columns="method", values="seconds").round(2).to_string())
-    return [Claim("fit of a slide, slowest", table["seconds"].max(), "s", "<= 1")]
+    table = table.groupby(["slide", "method"])["seconds"].median().unstack()
+    print(f"seconds for the fit of a slide\n{table.round(2).to_string()}")
+    return [Claim("fit of a slide, slowest", table.max(axis=None), "s", "<= 1")]
 
 
 def parity_claims(phantoms: pd.DataFrame) -> list[Claim]:
