@@ -1,13 +1,8 @@
-"""Is the stain the same all over? Regional scores, hot spot, entropy, Moran's I, how 3+ cells lie together.
+"""Is the stain the same all over? Scores of squares and of tumour components, hot spot, and what they say.
 
 Regions are squares of a grid, and components of tumour: cells whose surroundings touch. Each is scored by the
 guideline's own rules as if it were the slide; with few cells that is a description, not a score. Takes the
 graded cell table, draws nothing.
-
-References
-----------
-Moran PAP. Biometrika 1950;37:17-23. Shannon CE. Bell Syst Tech J 1948;27:379-423. Lin J. IEEE Trans Inf
-Theory 1991;37:145-151 (entropy between regions: the Jensen-Shannon divergence).
 """
 
 from dataclasses import dataclass
@@ -18,19 +13,19 @@ import pandas as pd
 from scipy.ndimage import label
 
 from her2kit.cells.table import CLASSES
-from her2kit.scoring.clusters import cluster_sizes
-from her2kit.scoring.counts import Counts, chain_levels, complete_intense, counted, evaluable
+from her2kit.scoring.counts import Counts, chain_levels, counted, evaluable
+from her2kit.scoring.evenness import contiguity, entropies, morans_i
 from her2kit.scoring.guideline import Guideline, Policies, guideline_of
 from her2kit.scoring.rules import decide
 
 SQUARE_UM = 500.0
 """Side of a square of the grid: about a field of a 40x objective (0.55 mm across)."""
+LEAST_SQUARES, SMALLEST_UM = 12, 125.0
+"""Where fewer squares hold enough cells, as on a core, the side is halved, down to this."""
 LEAST_CELLS = 50
 """Regions with fewer counted cells are not described: their shares are mostly chance."""
 TOUCH_UM = 50.0
 """Tumour cells belong to one component where squares of this side that hold them touch, corners included."""
-SHUFFLES = 999
-"""Random orders of the squares' values that Moran's I is held against."""
 COLUMNS = (
     *("region", "kind", "x_px0", "y_px0", "width_px0", "height_px0", "n_cells"),
     *(f"percent_{c}" for c in CLASSES),
@@ -55,7 +50,7 @@ def heterogeneity(
     mpp: float,
     tumour_known: bool,
     policies: Policies | None = None,
-    square_um: float = SQUARE_UM,
+    square_um: float | None = None,
 ) -> Heterogeneity:
     """Score a slide region by region, and say how much regions differ.
 
@@ -68,7 +63,7 @@ def heterogeneity(
     tumour_known, policies
         As in `guideline.slide_score`.
     square_um
-        Side of a square of the grid.
+        Side of a square of the grid; None: `SQUARE_UM`, halved on small slides.
 
     Returns
     -------
@@ -84,7 +79,7 @@ def heterogeneity(
     ValueError
         If `mpp` or `square_um` is not > 0.
     """
-    if not mpp > 0 or not square_um > 0:
+    if not mpp > 0 or not (square_um is None or square_um > 0):
         raise ValueError(f"mpp={mpp!r}, square_um={square_um!r}; pass micrometres > 0")
     guideline, policies = guideline_of(guideline), policies or Policies()
     which = counted(cells, tumour_known=tumour_known)
@@ -94,15 +89,24 @@ def heterogeneity(
     )  # fmt: skip
     table = cells[which & evaluable(cells)]
     xy = table[["x_px0", "y_px0"]].to_numpy(np.float64)
-    square = _squares(xy, square_um / mpp)
-    squares = _rows(xy, square, levels, guideline, policies, kind="square", side_px0=square_um / mpp)
+    side = square_um or SQUARE_UM
+    while True:
+        place = _squares(xy, side / mpp)
+        squares = _rows(xy, place, levels, guideline, policies, kind="square", side_px0=side / mpp)
+        finer = len(_big_enough(_squares(xy, side / 2 / mpp)))
+        if square_um or len(squares) >= LEAST_SQUARES or side / 2 < SMALLEST_UM or finer <= len(squares):
+            break
+        side /= 2
     parts = _rows(xy, _components(xy, TOUCH_UM / mpp), levels, guideline, policies, kind="component")
     regions = pd.concat([squares, parts], ignore_index=True)
     shares = squares[[f"percent_{c}" for c in CLASSES]].to_numpy(np.float64) / 100
-    whole, between = _entropies(shares, squares["n_cells"].to_numpy(np.float64))
-    i, p = _morans(squares, square_um / mpp)
+    whole, between = entropies(shares, squares["n_cells"].to_numpy(np.float64))
+    i, p = morans_i(
+        squares[["x_px0", "y_px0"]].to_numpy(np.float64) * mpp / side,
+        squares["h_score_membrane_class"].to_numpy(np.float64),
+    )
     record: dict[str, Any] = {
-        "square_um": square_um,
+        "square_um": side,
         "squares": _scores(squares),
         "components": _scores(parts),
         "hot_spot": _spot(squares, hot=True),
@@ -114,7 +118,7 @@ def heterogeneity(
         "entropy_between": between,
         "morans_i": i,
         "morans_p": p,
-        "contiguity": _contiguity(table, guideline, policies, mpp),
+        "contiguity": contiguity(table, guideline, policies, mpp),
     }
     return Heterogeneity(record | {"words": _words(record)}, regions)
 
@@ -157,7 +161,7 @@ def _rows(
     np.minimum.at(ends[0], region_of, xy)
     np.maximum.at(ends[1], region_of, xy)
     rows = []
-    for region in np.flatnonzero(of_level.sum(axis=1) >= LEAST_CELLS):
+    for region in _big_enough(region_of):
         counts, n = _counts(of_level[region]), int(of_level[region].sum())
         low, high = ends[0][region], ends[1][region]
         if side_px0 is not None:
@@ -184,6 +188,11 @@ def _rows(
     return table
 
 
+def _big_enough(region_of: np.ndarray) -> np.ndarray:
+    """Return the regions with enough cells."""
+    return np.flatnonzero(np.bincount(region_of) >= LEAST_CELLS)
+
+
 def _counts(of_level: np.ndarray) -> Counts:
     """Return the counts that a chain of levels stands for."""
     n = [int(v) for v in of_level]
@@ -207,63 +216,6 @@ def _spot(squares: pd.DataFrame, *, hot: bool) -> dict[str, Any] | None:
         "n_cells": int(row["n_cells"]),
         "score": row["score"],
         "h_score_membrane_class": float(row["h_score_membrane_class"]),
-    }
-
-
-def _entropies(shares: np.ndarray, weight: np.ndarray) -> tuple[float | None, float | None]:
-    """Return the entropy of all squares together, in bits, and the share of it that lies between them."""
-    if not len(shares):
-        return None, None
-
-    def bits(p: np.ndarray) -> np.ndarray:
-        return -(p * np.log2(np.where(p > 0, p, 1))).sum(axis=-1)
-
-    weight = weight / weight.sum()
-    whole = float(bits(weight @ shares))
-    within = float(weight @ bits(shares))
-    return whole, (min(max(0.0, (whole - within) / whole), 1.0) if whole > 0 else 0.0)
-
-
-def _morans(squares: pd.DataFrame, side_px0: float) -> tuple[float | None, float | None]:
-    """Return Moran's I of the squares' H-scores over neighbours, corners included, and its one-sided p."""
-    k = len(squares)
-    if k < 4:
-        return None, None
-    z = squares["h_score_membrane_class"].to_numpy(np.float64)
-    z = z - z.mean()
-    place = np.round(squares[["x_px0", "y_px0"]].to_numpy(np.float64) / side_px0).astype(np.int64)
-    number = {(x, y): i for i, (x, y) in enumerate(place.tolist())}
-    pairs = np.array(
-        [
-            (i, number[x + dx, y + dy])
-            for i, (x, y) in enumerate(place.tolist())
-            for dx, dy in ((1, 0), (0, 1), (1, 1), (1, -1))
-            if (x + dx, y + dy) in number
-        ]
-    ).reshape(-1, 2)
-    if not len(pairs) or np.allclose(z, 0):
-        return None, None
-    rng = np.random.default_rng(0)
-    tried = np.stack([z, *(rng.permutation(z) for _ in range(SHUFFLES))])
-    found = (tried[:, pairs[:, 0]] * tried[:, pairs[:, 1]]).mean(axis=1) / (z**2).mean()
-    return float(found[0]), float(np.mean(found >= found[0] - 1e-12))
-
-
-def _contiguity(table: pd.DataFrame, guideline: Guideline, policies: Policies, mpp: float) -> dict[str, Any]:
-    """Return how the cells of the strongest kind lie together."""
-    strong = (
-        complete_intense(table, complete_at=policies.complete_at)
-        if guideline.organ == "breast"
-        else (table["cell_class"] == "3+").to_numpy(bool)
-    )
-    xy_um = table.loc[strong, ["x_px0", "y_px0"]].to_numpy(np.float64) * mpp
-    sizes = cluster_sizes(xy_um, neighbour_um=policies.neighbour_um)
-    return {
-        "cells": int(strong.sum()),
-        "largest_group": int(sizes.max()) if len(sizes) else 0,
-        "in_largest": float(sizes.max() / sizes.sum()) if len(sizes) else None,
-        "alone": float(np.sum(sizes[sizes == 1]) / sizes.sum()) if len(sizes) else None,
-        "neighbour_um": policies.neighbour_um,
     }
 
 

@@ -79,11 +79,21 @@ def test_components_are_islands_of_tumour():
     assert parts["score"].tolist() == ["0", "3+", "1+"]
 
 
+def test_squares_are_smaller_on_a_small_slide_unless_they_are_asked_for():
+    xy = lattice(1000, 10)
+    classes = ["0"] * len(xy)
+    assert asked(classes, xy).record["square_um"] == 250
+    assert asked(classes, xy).record["squares"]["n"] == 16
+    assert asked(classes, xy, square_um=500).record["squares"]["n"] == 4
+
+
 def test_regions_add_up_to_the_slide():
     xy = np.random.default_rng(1).uniform(0, 1500, (5000, 2))
     classes = np.random.default_rng(2).choice(["0", "1+", "2+", "3+"], 5000, p=[0.5, 0.3, 0.15, 0.05])
     cells = cells_of(classes, xy)
-    squares = heterogeneity(cells, BREAST, mpp=MPP, tumour_known=False).regions.query("kind == 'square'")
+    squares = heterogeneity(cells, BREAST, mpp=MPP, tumour_known=False, square_um=500).regions.query(
+        "kind == 'square'"
+    )
     score = slide_score(cells, BREAST, mpp=MPP, tumour_known=False)
     assert squares["n_cells"].sum() == score.n_cells
     for name, n in score.counts.items():
@@ -125,11 +135,11 @@ def test_order_does_not_matter():
 def test_gastric_squares_are_scored_by_their_own_rules_and_biopsies_by_none():
     xy = lattice(1000, 20)
     cells = cells_of(np.where(np.arange(len(xy)) % 7 == 0, "3+", "0"), xy)
-    gastric = heterogeneity(cells, "gastric-resection", mpp=MPP, tumour_known=False)
+    gastric = heterogeneity(cells, "gastric-resection", mpp=MPP, tumour_known=False, square_um=500)
     assert set(gastric.regions["score"]) == {"3+"}
     biopsy = heterogeneity(cells, "gastric-biopsy", mpp=MPP, tumour_known=False)
     assert biopsy.regions["score"].isna().all()
-    assert biopsy.record["squares"] == {"n": 4}
+    assert biopsy.record["squares"] == {"n": len(biopsy.regions) - 1}
 
 
 def test_no_cells_are_no_regions():
