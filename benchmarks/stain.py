@@ -33,6 +33,8 @@ from her2kit.stain.separation import angle_deg
 from her2kit.stain.staintools_reference import StaintoolsNormaliser
 
 ROUNDS = 9
+SEED = 700
+"""Of the phantoms. The fit's thresholds were chosen on others (seeds 500 to 504)."""
 CASES = (("2+", "he"), ("3+", "he"), ("1+", "her2"), ("2+", "her2"), ("3+", "her2"))
 MACHINES = {
     "this one": {},
@@ -55,7 +57,7 @@ def pictures() -> pd.DataFrame:
     rows = []
     for number, (case, stain) in enumerate(CASES):
         for site in SITES.values():
-            plan = Plan(**ready_case(case), seed=500 + number, size_px=(1024, 1024), site=site, stain=stain)
+            plan = Plan(**ready_case(case), seed=SEED + number, size_px=(1024, 1024), site=site, stain=stain)
             vectors = site.vectors(stain)[[0, 2 if stain == "he" else 1]]
             rows.append((case, stain, site.name, draw(plan)[0], site.white, vectors))
     return pd.DataFrame(rows, columns=["case", "stain", "site", "pixels", "white", "vectors"])
@@ -75,6 +77,8 @@ def fit_claims(phantoms: pd.DataFrame) -> list[Claim]:
     print("degrees to the planted vector, median over sites and cases")
     print(table.groupby(["method", "stain", "vector"])[["ours", "staintools"]].median().round(1).to_string())
     claims = []
+    for (method, stain), part in table.groupby(["method", "stain"]):
+        claims.append(Claim(f"{method}, {stain}: angle, median", part["ours"].median(), "deg", None))
     for method, part in table.groupby("method"):
         worse = (part["ours"] - part["staintools"]).max()
         claims += [
