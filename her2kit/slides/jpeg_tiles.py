@@ -87,14 +87,12 @@ class JpegTileSource(VendorSource):
         self._recent.clear()
 
     def _same_as_openslide(self, level: int, layout: _Layout) -> bool:
-        """Compare the richest tile with its neighbours, and the far corner; or where OpenSlide does not
-        interpolate, the near corner."""
+        """Compare the richest tile, and the last one with what lies beyond it; or, since elsewhere OpenSlide
+        interpolates where a level's downsample is not whole, the first tiles of such a level."""
         downsample, (w, h) = self.downsamples[level], (layout.tile_width, layout.tile_height)
         row, column = divmod(int(np.argmax(layout.sizes)), layout.columns)
-        boxes = [
-            (column * w + w // 2, row * h + h // 2, w, h),
-            (layout.width - w // 2, layout.height - h // 2, w, h),
-        ]
+        last_row, last_column = divmod(len(layout.sizes) - 1, layout.columns)
+        boxes = [(column * w, row * h, w, h), (last_column * w, last_row * h, w + 1, h + 1)]
         if downsample != round(downsample):
             boxes = [(0, 0, min(2 * w, layout.width), min(2 * h, layout.height))]
         for x, y, *size in boxes:
