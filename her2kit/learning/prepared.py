@@ -23,6 +23,10 @@ from her2kit.exchange.whole import whole_file
 
 Arrays = Mapping[str, np.ndarray]
 _ENDING = ".npz"
+_KEYED = f"[!.]*-{'[0-9a-f]' * 32}"
+"""Names of entries, without their ending; those of half-written ones begin with a dot."""
+_NOT_NAMES = ("file", "allow_pickle")
+"""Words of `np.savez`'s own."""
 
 
 class Prepared:
@@ -66,7 +70,7 @@ class Prepared:
         ValueError
             If a parameter is none of these, or an array holds Python objects.
         SlideError
-            If there is no such slide.
+            If there is no such file.
         """
         from filelock import FileLock
 
@@ -79,9 +83,12 @@ class Prepared:
             found = _load(path)
             if found is None:
                 found = {name: np.asarray(array) for name, array in make().items()}
-                objects = [name for name, array in found.items() if array.dtype.hasobject]
-                if objects:
-                    raise ValueError(f"array {objects[0]!r} holds Python objects; give numbers or fixed text")
+                for name, array in found.items():
+                    if array.dtype.hasobject or name in _NOT_NAMES:
+                        raise ValueError(
+                            f"array {name!r} holds {array.dtype}; give numbers or fixed text, "
+                            f"under another name than {' or '.join(_NOT_NAMES)}"
+                        )
                 with whole_file(path) as part, part.open("wb") as file:
                     np.savez(file, **found)  # type: ignore[arg-type]
                 self._trim()
@@ -110,15 +117,15 @@ class Prepared:
     def clear(self) -> int:
         """Remove all entries and return their bytes; files of others in the folder stay."""
         freed = self.size
-        for _, _, path in self._entries():
-            path.unlink(missing_ok=True)
-            path.with_suffix(".lock").unlink(missing_ok=True)
+        for ending in (_ENDING, ".lock"):
+            for path in self.folder.glob(_KEYED + ending):
+                path.unlink(missing_ok=True)
         return freed
 
     def _entries(self) -> list[tuple[float, int, Path]]:
         """Return (last use, bytes, path) of each entry, the longest unused first."""
         entries = []
-        for path in self.folder.glob(f"[!.]*-{'[0-9a-f]' * 32}{_ENDING}"):
+        for path in self.folder.glob(_KEYED + _ENDING):
             try:
                 status = path.stat()
             except FileNotFoundError:  # another process removed it
@@ -140,10 +147,9 @@ class Prepared:
 def content_hash(path: str | os.PathLike) -> str:
     """Return the SHA-256 of a file; the bytes are read once a process, unless size or date changed."""
     path = Path(path).resolve()
-    try:
-        status = path.stat()
-    except FileNotFoundError as error:
-        raise SlideError(f"{path}: no such file; check the path") from error
+    if not path.is_file():
+        raise SlideError(f"{path}: is no file; check the path")
+    status = path.stat()
     return _hash(path, status.st_size, status.st_mtime_ns)
 
 

@@ -40,8 +40,11 @@ def balanced_sample(
     Raises
     ------
     ValueError
-        If the shares do not fit the table or an argument is out of range.
+        If the table lacks a column, the shares do not fit it, or an argument is out of range.
     """
+    missing = [name for name in ("slide_id", "tile_id") if name not in table]
+    if missing:
+        raise ValueError(f"table lacks the column {missing[0]!r}; give the table of a tile_grid")
     share = np.asarray(tumour_share, float)
     if share.shape != (len(table),) or not ((share >= 0) & (share <= 1)).all():
         raise ValueError(f"tumour_share has shape {share.shape}; give {len(table)} shares from 0 to 1")

@@ -37,13 +37,13 @@ def read_tiles(
     MppError
         If the slide has no mpp.
     ValueError
-        If ``threads`` or ``ahead`` is below 1, or the grid was laid over another slide.
+        If ``threads`` or ``ahead`` is no whole number of 1 or more, or the grid was laid over another slide.
 
     Notes
     -----
     Leaving the loop early ends the threads, once they have finished the tiles they are at.
     """
-    if threads < 1 or ahead < 1:
+    if not all(isinstance(n, int) and n >= 1 for n in (threads, ahead)):
         raise ValueError(f"threads={threads}, ahead={ahead}; use 1 or more (2 and 8 are usual)")
     same_size = (grid.width_px0, grid.height_px0) == (slide.width_px0, slide.height_px0)
     if not same_size or abs(slide.scale_at(grid.mpp) / grid.scale - 1) > SAME_SCALE:

@@ -79,8 +79,10 @@ def rescale_two_ways(slide: Slide, x_px0: float, y_px0: float, *, mpp: float, ti
         If ``mpp`` is finer than the slide's own, or ``tile_px`` < 1.
     """
     scale = slide.scale_at(mpp)
-    if tile_px < 1:
-        raise ValueError(f"tile_px={tile_px}; use 1 or more (256 is R4's)")
+    if not (tile_px >= 1 and math.isfinite(x_px0) and math.isfinite(y_px0)):
+        raise ValueError(
+            f"x_px0={x_px0}, y_px0={y_px0}, tile_px={tile_px}; give a place, and 1 px or more (256 in R4)"
+        )
     own = float(slide.mpp or math.nan)
     finer = 2.0 ** math.floor(math.log2(scale) + 1e-9)
     coarser = 2 * finer
@@ -119,6 +121,10 @@ def power_spectrum(pixels: np.ndarray, *, mpp: float, bins: int = 32) -> pd.Data
     ``cycles_per_um``, the middle of each band, up to 1 / (2 mpp); ``power``, the mean squared amplitude in
     that band of the mean of the three channels, grey levels squared. A Hann window hides the borders.
     """
+    if pixels.ndim != 3 or not 0 < mpp < math.inf or bins < 1:
+        raise ValueError(
+            f"pixels has shape {pixels.shape}, mpp={mpp}, bins={bins}; give (h, w, 3), and both above 0"
+        )
     grey = np.asarray(pixels, np.float64).mean(axis=2)
     window = np.outer(np.hanning(grey.shape[0]), np.hanning(grey.shape[1]))
     amplitude = np.abs(np.fft.fft2((grey - grey.mean()) * window)) ** 2 / (window**2).sum()

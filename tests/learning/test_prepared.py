@@ -101,9 +101,12 @@ def test_what_fails_leaves_nothing_and_a_damaged_entry_is_made_again(store, slid
     make = Maker()
     with pytest.raises(ZeroDivisionError):
         store.get(slide, "tissue", {}, lambda: {"x": np.zeros(3), "y": 1 / 0})
-    with pytest.raises(ValueError, match="array 'x' holds Python objects"):
+    with pytest.raises(ValueError, match="array 'x' holds object; give numbers"):
         store.get(slide, "tissue", {}, lambda: {"x": np.array([None])})
-    assert store.size == 0
+    with pytest.raises(ValueError, match=r"'file'.* under another name"):
+        store.get(slide, "tissue", {}, lambda: {"file": np.zeros(3)})
+    assert store.size == store.clear() == 0
+    assert not any(store.folder.iterdir())
     store.get(slide, "tissue", {}, make)
     path = store.path(slide, "tissue", {})
     path.write_bytes(path.read_bytes()[:200])
@@ -174,5 +177,5 @@ def test_wrong_arguments_are_named(store, slide, tmp_path):
         store.get(slide, "a/b", {}, Maker())
     with pytest.raises(ValueError, match="max_bytes=-1"):
         Prepared(tmp_path, max_bytes=-1)
-    with pytest.raises(SlideError, match=r"absent\.tif: no such file; check the path"):
+    with pytest.raises(SlideError, match=r"absent\.tif: is no file; check the path"):
         store.get(tmp_path / "absent.tif", "tissue", {}, Maker())

@@ -62,3 +62,8 @@ def test_another_seed_draws_others_and_all_get_their_turn():
 def test_wrong_arguments_are_named(shares, options, words):
     with pytest.raises(ValueError, match=words):
         balanced_sample(tiles(2), np.array(shares), **options)
+
+
+def test_a_table_of_other_things_is_named():
+    with pytest.raises(ValueError, match="table lacks the column 'tile_id'"):
+        balanced_sample(tiles(2).drop(columns="tile_id"), np.zeros(2))

@@ -100,7 +100,11 @@ def test_psnr_is_scikit_images(seed):
 def test_unfitting_arguments_are_named(texture):
     with pytest.raises(ValueError, match="finer than the slide's own"):
         rescale_two_ways(texture, 0, 0, mpp=0.25)
-    with pytest.raises(ValueError, match="tile_px=0; use 1 or more"):
+    with pytest.raises(ValueError, match="tile_px=0; give a place, and 1 px or more"):
         rescale_two_ways(texture, 0, 0, mpp=1.0, tile_px=0)
+    with pytest.raises(ValueError, match="x_px0=nan"):
+        rescale_two_ways(texture, math.nan, 0, mpp=1.0)
+    with pytest.raises(ValueError, match=r"shape \(9, 9\), mpp=0, bins=32; give \(h, w, 3\)"):
+        power_spectrum(np.zeros((9, 9)), mpp=0)
     with pytest.raises(ValueError, match="give one shape"):
         psnr_db(np.zeros((2, 2, 3), np.uint8), np.zeros((3, 2, 3), np.uint8))
