@@ -64,6 +64,8 @@ def plan_cohort(
     """
     if slides < 1:
         raise PlanError(f"slides={slides}; give at least 1")
+    if seed < 0:
+        raise PlanError(f"seed={seed}; give 0 or a positive whole number")
     if stain not in STAINS:
         raise PlanError(f"stain={stain!r}; use one of {', '.join(STAINS)}")
     places = _sites(sites)

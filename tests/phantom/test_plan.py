@@ -52,6 +52,8 @@ def test_impossible_mix_site_case_and_degradation_are_named():
         plan_cohort(slides=1, sites=99)
     with pytest.raises(PlanError, match="slides=0"):
         plan_cohort(slides=0)
+    with pytest.raises(PlanError, match="seed=-1"):
+        plan_cohort(slides=1, seed=-1)
 
 
 def test_degradations_are_read():
