@@ -104,6 +104,30 @@ def score(
 
 
 @app.command()
+def rescore(
+    folder: Annotated[Path, typer.Argument(help="The folder of one scored slide, OUT/<slide_id>.")],
+    corrections: Annotated[Path, typer.Option(help="Its cells.geojson as edited in QuPath.")],
+    by: Annotated[str, typer.Option(help="Who corrected.")],
+    slide: Annotated[
+        Path | None, typer.Option(help="The slide's file, if it moved since it was scored.")
+    ] = None,
+) -> None:
+    """Contest a score: apply corrected cells and regions, keep the old score beside the new one."""
+    from her2kit.rescore import rescore as apply
+
+    try:
+        with _room_to_write("then run this again"):
+            record = apply(folder, corrections, by=by, slide=slide)
+    except (Her2Error, ValueError) as error:
+        _wrong_call(str(error))
+    old, new = record["correction"]["original"], record
+    typer.echo(
+        f"{record['slide_id']}: the program {old['score'] or old['status']}, corrected by "
+        f"{record['correction']['by']} {new['score'] or new['status']} ({record['correction']['words']})"
+    )
+
+
+@app.command()
 def validate(
     manifest: Annotated[Path, typer.Argument(help="CSV of your slides: path, and label or --readers.")],
     readers: Annotated[

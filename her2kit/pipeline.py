@@ -30,6 +30,7 @@ from her2kit.regions.compartments import compartments_of, invasive_regions
 from her2kit.scoring.guideline import GUIDELINES
 from her2kit.settings import ScoreSettings
 from her2kit.slides.slide import Slide, open_slide
+from her2kit.slides.tissue import Tissue
 
 if TYPE_CHECKING:
     from her2kit.report.pictures import Pictures
@@ -82,7 +83,7 @@ def grade_slide(measured: Measured, settings: ScoreSettings | None = None) -> Sl
         "slide": _slide_facts(measured),
         "provenance": provenance(measured.path, settings),
     }
-    return SlideReport(record, cells, found.regions, _pictures(measured, regions))
+    return SlideReport(record, cells, found.regions, pictures_of(measured.slide, measured.tissue, regions))
 
 
 def score_slide(
@@ -189,10 +190,10 @@ def _slide_facts(measured: Measured) -> dict[str, Any]:
     return facts
 
 
-def _pictures(measured: Measured, regions: Sequence[Region]) -> "Pictures":
+def pictures_of(slide: Slide, tissue: Tissue | None, regions: Sequence[Region]) -> "Pictures":
+    """Return what a report may show of an open slide."""
     from her2kit.report.pictures import Pictures
 
-    slide = measured.slide
     overview = slide.thumbnail(max_px=2048).pixels
 
     def read(x_px0: float, y_px0: float, width_px: int, height_px: int, mpp: float) -> np.ndarray:
@@ -202,7 +203,7 @@ def _pictures(measured: Measured, regions: Sequence[Region]) -> "Pictures":
         overview=overview,
         px0_per_px=max(slide.width_px0 / overview.shape[1], slide.height_px0 / overview.shape[0]),
         mpp=slide.mpp,
-        tissue=measured.tissue.polygons() if measured.tissue is not None else (),
+        tissue=tissue.polygons() if tissue is not None else (),
         tumour=[r.geometry for r in invasive_regions(regions)],
         read=read if slide.mpp else None,
     )

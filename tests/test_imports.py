@@ -24,7 +24,7 @@ ORDER = (
     ("scoring",),
     ("settings", "provenance"),
     ("report",),
-    ("measure", "assess"),
+    ("measure", "assess", "corrected"),
     ("pipeline",),
     ("cohort", "rescore"),
     ("cluster",),

@@ -140,13 +140,9 @@ def correction(record: Mapping[str, Any]) -> Row | None:
                 "h": _or_dash(row["h_score_membrane_class"], digits=0),
             }
             for name, row in (
-                ("As the program read it", found["original"]),
-                *(
-                    ((f"After correction {found['number'] - 1}", found["before"]),)
-                    if found["number"] > 1
-                    else ()
-                ),
-                (f"Corrected by {found['by']}", record),
+                ("The program", found["original"]),
+                *(((f"Correction {found['number'] - 1}", found["before"]),) if found["number"] > 1 else ()),
+                (found["by"], record),
             )
         ],
     }
