@@ -100,9 +100,10 @@ def phantom_cohort(
     slides: int,
     seed: int = 0,
     size_px: int = 1024,
-    mpp: float = 0.5,
+    mpp: float | None = 0.5,
     sites: int = 4,
     cases: Sequence[str] | None = None,
+    stain: str = "her2",
     degrade: str | None = None,
     folder: str | Path = "../data/notebooks",
 ) -> pd.DataFrame:
@@ -110,7 +111,7 @@ def phantom_cohort(
 
     The arguments are those of ``phantom.cohort.make_cohort``.
     """
-    mark = zlib.crc32(repr((mpp, sites, list(cases or ()), degrade)).encode())
+    mark = zlib.crc32(repr((mpp, sites, list(cases or ()), stain, degrade)).encode())
     home = Path(folder) / f"cohort_{slides}_{size_px}_{seed}_{mark:08x}"
     if not home.is_dir():  # a cohort appears whole or not at all
         make_cohort(
@@ -121,6 +122,7 @@ def phantom_cohort(
             mpp=mpp,
             sites=sites,
             cases=cases,
+            stain=stain,
             degrade=degrade,
             workers=cores(),
         )
