@@ -1,9 +1,10 @@
 """Sort out tiles whose colours are unlike those of tumour: ink, blood, pigment, bare glass.
 
-A tile's hues are counted, strong colours more than pale ones, and correlated with the hues of example tiles
-of tumour: blue ones and brown ones apart, since their mean is like neither. The threshold comes from the
-examples and is shown, not hidden: it is a trade of good tiles lost against bad tiles kept. Hue alone does not
-tell tumour from stroma of the same stain; the tissue classifier does that.
+A tile's hues are counted, strong colours more than pale ones, and correlated with those of example slides of
+tumour; the nearest slide counts, since the mean of a blue and a brown one is like neither. The threshold is
+learnt with each example held against the *other* slides, so it promises what it does on a new one, and it is
+shown, not hidden: it trades good tiles lost for bad tiles kept. Hue alone does not tell tumour from stroma of
+the same stain; the tissue classifier does that.
 
 References
 ----------
@@ -23,7 +24,7 @@ COLOURED, LEAST_SHARE = 20, 0.05
 """Saturation of 255 below which a pixel has no hue to speak of, and the share of a tile's pixels that need
 one. Empty glass of real slides, about (233, 233, 241), has 8."""
 KEPT = 0.95
-"""Share of the examples that the threshold keeps."""
+"""Share of good tiles that the threshold is to keep."""
 TUMOUR_LIKE, ARTEFACT = "tumour-like", "artefact"
 
 
@@ -32,9 +33,9 @@ class ColourFilter:
     """What tumour looks like in hues, and how like it a tile must be."""
 
     references: np.ndarray
-    """float64 (k, BINS): mean histogram of each group of examples, each sums to 1."""
+    """float64 (k, BINS): mean histogram of each example slide, each sums to 1."""
     names: tuple[str, ...]
-    """Names of the groups, such as HER2 scores."""
+    """Names of these slides."""
     threshold: float
     """Correlation with the nearest reference below which a tile is an artefact, -1 to 1."""
 
@@ -63,42 +64,43 @@ def hue_histogram(pixels: np.ndarray) -> np.ndarray:
     return counts / counts.sum()
 
 
-def fit_filter(tiles: np.ndarray, groups: Sequence[str] | None = None, *, kept: float = KEPT) -> ColourFilter:
+def fit_filter(tiles: np.ndarray, slides: Sequence[str], *, kept: float = KEPT) -> ColourFilter:
     """Learn from example tiles what tumour looks like.
 
     Parameters
     ----------
     tiles
-        uint8 (n, h, w, 3) RGB, tiles that hold tumour.
-    groups
-        The group of each tile, such as the score of its slide; None: all are one group.
+        uint8 (n, h, w, 3) RGB, tiles that hold tumour, of two slides or more.
+    slides
+        The slide of each tile.
     kept
-        Share of the examples that the filter would keep: the threshold is the quantile 1 - ``kept``.
+        Share of the examples that the filter would keep if it had not met their slide: the threshold is the
+        quantile 1 - ``kept`` of their correlations with the nearest other slide.
 
     Raises
     ------
     ValueError
-        If there is no tile, or ``groups`` or ``kept`` do not fit.
+        If there are fewer than two slides, or ``slides`` or ``kept`` do not fit.
     """
-    if not len(tiles):
-        raise ValueError("tiles is empty; give some tiles that hold tumour")
-    if groups is not None and len(groups) != len(tiles):
-        raise ValueError(f"groups names {len(groups)} tiles of {len(tiles)}; name each")
+    if len(slides) != len(tiles):
+        raise ValueError(f"slides names {len(slides)} tiles of {len(tiles)}; name each")
     if not 0 < kept <= 1:
-        raise ValueError(f"kept={kept}; give a share between 0 and 1 (0.95 is usual)")
+        raise ValueError(f"kept={kept}; give a share between 0 and 1 ({KEPT} is usual)")
+    slide_of, names = pd.factorize(np.asarray(slides, dtype=object), sort=True)
+    if len(names) < 2:
+        raise ValueError(f"slides names {len(names)} slides; give tiles of two or more, of every score")
     found = np.array([hue_histogram(tile) for tile in tiles])
-    group_of, names = pd.factorize(
-        np.asarray(["tumour"] * len(tiles) if groups is None else groups), sort=True
-    )
-    references = np.array([found[group_of == k].mean(axis=0) for k in range(len(names))])
-    best = _correlations(found, references).max(axis=1)
-    return ColourFilter(references, tuple(map(str, names)), float(np.quantile(best, 1 - kept)))
+    references = np.array([found[slide_of == k].mean(axis=0) for k in range(len(names))])
+    others = _correlations(found, references)
+    others[np.arange(len(tiles)), slide_of] = -1
+    threshold = float(np.quantile(others.max(axis=1), 1 - kept))
+    return ColourFilter(references, tuple(map(str, names)), threshold)
 
 
 def judge(tiles: np.ndarray, colours: ColourFilter) -> pd.DataFrame:
     """Return for each tile, uint8 (n, h, w, 3): ``correlation``, ``like`` and ``verdict``.
 
-    ``like`` names the nearest reference; ``verdict`` is `TUMOUR_LIKE` or `ARTEFACT`.
+    ``like`` names the nearest example slide; ``verdict`` is `TUMOUR_LIKE` or `ARTEFACT`.
     """
     found = np.array([hue_histogram(tile) for tile in tiles]).reshape(-1, BINS)
     all_of = _correlations(found, colours.references)

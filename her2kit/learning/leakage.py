@@ -12,13 +12,14 @@ import pandas as pd
 
 from her2kit.errors import LeakageError, ManifestError
 from her2kit.learning.near_duplicates import MOST_BITS, find_pairs
-from her2kit.learning.splits import ROW
 
 LEAKS = ("kind", "name", "row", "part", "other_row", "other_part", "bits")
 """Columns of a table of leaks: what stands in two parts, its name, one of its rows in each, and how many bits
 of their hashes differ (only for ``copy``)."""
 CHECKED = ("check", "units", "leaks")
 """Columns of what was checked; ``units`` is 0 where nothing could be: no such names, or no hashes."""
+PICTURE = ("path", "tile_id")
+"""What names a picture: its file, and its place in it where there are several."""
 _SHOWN = 3
 """Leaks of each kind that the message names."""
 
@@ -111,7 +112,7 @@ _NO_PAIRS = pd.DataFrame({name: np.empty(0, np.int64) for name in ("first", "sec
 
 def _names(table: pd.DataFrame, kind: str) -> np.ndarray | None:
     """Return the name of each row's unit, or None where the table names none."""
-    columns = [name for name in (ROW if kind == "picture" else (kind,)) if name in table]
+    columns = [name for name in (PICTURE if kind == "picture" else (kind,)) if name in table]
     if not columns or columns[0] == "tile_id":
         return None
     empty = (table[columns[0]].isna() | (table[columns[0]] == "")).to_numpy(bool)

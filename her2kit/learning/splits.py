@@ -28,8 +28,6 @@ EIGHT_ONE_ONE: dict[str, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
 """8:1:1, as IGNITE was split."""
 MIHIC_PARTS: dict[str, float] = {"train": 0.64, "val": 0.16, "test": 0.20}
 """64:16:20, as MIHIC was split: a fifth for the test, and a fifth of the rest for validation."""
-ROW = ("path", "tile_id")
-"""What names a row where the unit is ``row``: its picture, and its place in it."""
 
 
 def split(
@@ -51,7 +49,8 @@ def split(
     table
         A manifest or a table of tiles.
     unit
-        The column whose values stay together, such as ``patient_id``; ``row`` splits row by row.
+        The column whose values stay together, such as ``patient_id``. ``row`` splits row by row; a row's name
+        is its slide and ``tile_id`` where the table has these, else its path.
     parts
         Name to share; the shares add up to 1.
     stratify
@@ -163,20 +162,22 @@ def balance(
     Returns
     -------
     DataFrame
-        Rows are the parts, columns (``units`` or ``rows``, value of ``by``); whole numbers.
+        Rows are the parts, the one with most rows first; columns (``units`` or ``rows``, value of ``by``);
+        whole numbers.
     """
     grouped = pd.DataFrame(
         {"split": parts.to_numpy(), "by": table[by].to_numpy(), "unit": _units(table, unit)}
     ).groupby(["split", "by"], sort=True)["unit"]
     counts = {"units": grouped.nunique(), "rows": grouped.size()}
-    return pd.concat({name: found.unstack(fill_value=0) for name, found in counts.items()}, axis=1)
+    table = pd.concat({name: found.unstack(fill_value=0) for name, found in counts.items()}, axis=1)
+    order = table["rows"].sum(axis=1).sort_values(ascending=False, kind="stable").index
+    return table.loc[order].rename_axis(columns=[None, by])
 
 
 def write_split(
     path: str | os.PathLike, table: pd.DataFrame, parts: pd.Series, *, unit: str = "slide_id"
 ) -> pd.DataFrame:
-    """Write a split as a CSV with one line a unit: its name, its part, its number of rows. Return what it
-    holds.
+    """Write a split as a CSV with one line a unit (name, ``split``, ``rows``), and return these lines.
 
     Raises
     ------
@@ -238,8 +239,11 @@ def _check_keep(keep: Mapping[str, str] | None, names: Sequence[str]) -> dict[st
 
 def _units(table: pd.DataFrame, unit: str) -> np.ndarray:
     """Return the name of each row's unit, object (n,) of str."""
-    columns = [name for name in ROW if name in table] if unit == "row" else [unit]
-    for name in columns or [ROW[0]]:
+    columns = [unit]
+    if unit == "row":  # a path changes when a folder is moved, so it comes last
+        columns = [name for name in ("slide_id", "tile_id") if name in table and table[name].notna().all()]
+        columns = columns if "tile_id" in columns else ["path"]
+    for name in columns:
         _check_column(table, name)
     named = [table[name].astype(str) for name in columns]
     together = named[0] if len(named) == 1 else named[0].str.cat(named[1:], sep="\t")

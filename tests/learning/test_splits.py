@@ -190,6 +190,14 @@ def test_names_that_look_like_numbers_or_nothing_survive_the_file(tmp_path):
     assert set(read_split(tmp_path / "split.csv")) == {"001", "1", "NA", "nan", "a,b", 'q"'}
 
 
+def test_rows_stay_where_they_are_when_their_folder_moves():
+    table = tiles_of(20)
+    moved = table.assign(path="elsewhere/" + table["path"])
+    pd.testing.assert_series_equal(split(moved, unit="row"), split(table, unit="row"))
+    named = table.drop(columns=["slide_id", "tile_id"]).assign(path=[f"{i}.png" for i in range(60)])
+    assert set(split(named, unit="row")) == {"train", "val", "test"}
+
+
 def test_the_index_is_kept():
     table = tiles_of(20).set_index(np.arange(100, 160))
     assert split(table).index.equals(table.index)
