@@ -19,12 +19,9 @@ from her2kit.phantom.folder import whole_folder
 from her2kit.phantom.plan import Mix
 from her2kit.phantom.slide import make_slide
 
-PLAIN_CASES = (
-    *("3+", "0-null", "2+", "1+", "hot-spot", "ultralow"),
-    *("borderline-3+", "borderline-9", "borderline-11"),
-)
-"""Breast cases that are neither pale nor overstained nor cytoplasmic. Nine of them, so that cases and the two
-or four sites of a cohort do not keep step."""
+PLAIN_CASES = ("3+", "0-null", "2+", "1+", "borderline-3+", "ultralow", "2+", "borderline-9", "1+")
+"""Breast cases that are neither pale nor overstained nor cytoplasmic, and whose score is that of the whole
+slide. Nine, so that cases and the two or four sites of a cohort do not keep step."""
 
 
 @dataclass(frozen=True, slots=True)
