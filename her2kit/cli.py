@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -79,6 +79,12 @@ def score(
     ] = None,
     control: Annotated[str | None, typer.Option(help="Control tissue: valid, failed or unknown.")] = None,
     detector: Annotated[str, typer.Option(help="auto or classical.")] = "auto",
+    limit_of_detection: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Share of cells that look stained without HER2, or folders of scored negative slides."
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Tiles worked on at a time; default and at most one a core.")
     ] = None,
@@ -86,14 +92,18 @@ def score(
 ) -> None:
     """Score slides: score.json, cells.parquet, cells.geojson and report.html for each, cohort.csv for all."""
     from her2kit.cohort import jobs_of, score_cohort
+    from her2kit.negatives import limit_of_detection as measured_limit
+    from her2kit.scoring.guideline import Policies
 
     if not slides and manifest is None:
         _wrong_call("no slide given; name slides or pass --manifest FILE.csv")
-    given = {
+    given: dict[str, Any] = {
         "mpp": mpp, "guideline": guideline, "tumour": tumour, "ish": ish,
         "control": control, "detector": detector, "workers": workers,
     }  # fmt: skip
     try:
+        if limit_of_detection:
+            given["policies"] = Policies(limit_of_detection=measured_limit(limit_of_detection))
         jobs = jobs_of(slides or [], manifest, {k: v for k, v in given.items() if v is not None})
     except (Her2Error, ValueError) as error:
         _wrong_call(str(error))

@@ -36,13 +36,15 @@ def versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
 
 
 def replay_command(path: str | os.PathLike, settings: ScoreSettings) -> str:
-    """Return the command line that scores the slide again in the same way; policies have no flags."""
+    """Return the command line that scores the slide again in the same way; of policies, one has a flag."""
     default = ScoreSettings()
     words = ["her2kit", "score", str(path)]
     for name in ("mpp", "guideline", "tumour", "ish", "control", "detector"):
         value = getattr(settings, name)
         if value != getattr(default, name):
             words += [f"--{name}", str(value)]
+    if settings.policies.limit_of_detection is not None:
+        words += ["--limit-of-detection", str(settings.policies.limit_of_detection)]
     return shlex.join(words)
 
 

@@ -22,7 +22,7 @@ ORDER = (
     ("regions",),
     ("cells",),
     ("scoring",),
-    ("settings", "provenance"),
+    ("settings", "provenance", "negatives"),
     ("report",),
     ("measure", "assess", "corrected"),
     ("pipeline",),

@@ -109,7 +109,7 @@ def test_grading_changes_nothing_in_the_measurement(measured):
 def test_the_same_slide_gives_the_same_bytes(measured, tmp_path):
     _, settings, m = measured[1]
     one, two = (save_report(grade_slide(m, settings), tmp_path / n) for n in ("one", "two"))
-    for name in ("score.json", "cells.parquet", "cells.geojson", "report.html"):
+    for name in ("score.json", "cells.parquet", "cells.geojson", "regions.csv", "report.html"):
         assert (one / name).read_bytes() == (two / name).read_bytes()
 
 

@@ -45,7 +45,7 @@ def test_every_slide_gets_its_files(cohort, scored):
     out, _ = scored
     for slide_id in pd.read_csv(cohort / "manifest.csv")["slide_id"]:
         names = {p.name for p in (out / slide_id).iterdir()}
-        assert names == {"score.json", "cells.parquet", "cells.geojson", "report.html"}
+        assert names == {"score.json", "cells.parquet", "cells.geojson", "regions.csv", "report.html"}
 
 
 def test_the_record_adds_up(scored):
@@ -196,7 +196,7 @@ def test_two_runs_give_the_same_bytes_whatever_the_workers(cohort, scored, tmp_p
     result = her2kit("score", "--manifest", cohort / "manifest.csv", "--out", tmp_path, "--workers", 1)
     assert result.returncode == 0
     files = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
-    assert len(files) == 9
+    assert len(files) == 11
     assert [f for f in files if (tmp_path / f).read_bytes() != (out / f).read_bytes()] == []
 
 
@@ -257,7 +257,7 @@ def test_whatever_fails_while_writing_leaves_nothing_and_the_others_finish(
 ):
     paths = [_picture(tmp_path / f"{n}.png", np.full((64, 64, 3), 230, np.uint8)) for n in "ab"]
 
-    def fail(path, record, *rest):
+    def fail(path, record, *rest, **more):
         if record["slide_id"] == "a":
             raise error
         path.write_text("report")
