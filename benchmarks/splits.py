@@ -2,8 +2,9 @@
 
 The leakage lab runs on five cohorts of phantoms, each dealt five times into development and new slides, at
 the sizes of notebook 02; the slides differ by what the phantom gives them anyway. Its time is that of one
-cohort, slides made from nothing included. Copies and strangers are tiles of real cores, where they are at
-hand.
+cohort, slides made from nothing included. Times are processor seconds, which neighbours on the computer
+change little; nearly all runs in one thread, so an idle computer needs no longer. Copies and strangers are
+tiles of real cores, where they are at hand.
 """
 
 import csv
