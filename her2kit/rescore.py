@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 HISTORY = "corrections"
 ORIGINAL = "original_report.html"
 CELL_GATES = ("cells", "control", "missing_cells", "nuclear_pattern", "cytoplasmic_pattern", "tumour_region")
+TUMOUR_GATES = ("tumour_map",)
 
 
 def rescore(
@@ -104,13 +105,14 @@ def rescore(
         raise RegionError(
             f"{edited}: changes nothing in {base}; change classes or draw a region, then export"
         )
+    drawn = edited.name if corrections.regions else None
     found = assess(
         cells,
         settings,
         mpp=original["slide"]["mpp"],
-        gates=[Gate(**g) for g in original["gates"] if g["name"] not in CELL_GATES],
-        tumour_known=known,
-        tumour_file=edited.name if corrections.regions else before["tumour"]["file"],
+        gates=[Gate(**g) for g in original["gates"] if g["name"] not in (*CELL_GATES, *TUMOUR_GATES)],
+        tumour=_tumour(before, drawn) if known else None,
+        tumour_gates=[] if drawn else [Gate(**g) for g in original["gates"] if g["name"] in TUMOUR_GATES],
     )
     record = {
         "slide_id": original["slide_id"],
@@ -137,20 +139,21 @@ def rescore(
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    """Return the record of a folder whose slide was scored or refused with its cells there."""
+    """Return the record of a folder whose slide was measured."""
     path = folder / "score.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if not (record["slide"]["mpp"] and record["gates"] and record["provenance"]["parameters"]):
-            raise KeyError("slide")
+        mpp, _, _ = record["slide"]["mpp"], record["gates"], record["provenance"]["parameters"]
     except OSError as error:
         raise ManifestError(
             f"{path}: {error.strerror}; name the folder of one slide, as her2kit score wrote it"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise ManifestError(
-            f"{path}: not the record of a measured slide ({error}); score the slide again"
+            f"{path}: not the record of a slide ({error!r}); score the slide again"
         ) from error
+    if mpp is None:
+        raise ManifestError(f"{folder}: this slide was refused as it has no mpp; score it again with --mpp")
     return record
 
 
@@ -216,7 +219,7 @@ def _pictures(
         If `slide` was named and is another file than the one that was scored.
     """
     source, mpp = record["provenance"], record["slide"]["mpp"]
-    drawn = invasive_regions(regions) or _scored_regions(record["tumour"]["file"])
+    drawn = invasive_regions(regions) or _scored_regions(folder, record["tumour"])
     path = Path(shlex.split(source["command"])[2] if slide is None else slide)
     same = path.is_file() and sha256_of(path) == source["sha256"]
     if slide is not None and not same:
@@ -230,8 +233,16 @@ def _pictures(
         yield pictures_of(opened, find_tissue(opened, find_white_point(opened)), drawn)
 
 
-def _scored_regions(path: str | None) -> list[Region]:
+def _tumour(before: Mapping[str, Any], drawn: str | None) -> dict[str, Any]:
+    """Return where the tumour regions come from: the edited file, or what the last score says."""
+    if drawn:
+        return {"source": "file", "file": drawn}
+    return {name: value for name, value in before["tumour"].items() if name != "ungated"}
+
+
+def _scored_regions(folder: Path, tumour: Mapping[str, Any]) -> list[Region]:
     """Return the tumour regions of the first score, where their file is still there."""
+    path = folder / tumour["file"] if tumour["source"] == "auto" else tumour["file"]
     try:
         return invasive_regions(read_regions(path)) if path else []
     except RegionError:
