@@ -28,7 +28,9 @@ FARTHEST = 0.25
 """Longest correlation asked about, as a share of the side of all tissue: beyond, a slide is one place."""
 FALL = 1.5
 """Correlation is exp(-(distance / length)^FALL): between the exponential and the Gaussian form."""
-LEAST_DF = 3.0
+LEAST_DF, LEAST_EFFECT = 3.0, 0.1
+"""Floors: of the degrees of freedom, and of the design effect where stain is laid out more evenly than by
+chance."""
 _LENGTHS = 10
 _MOST_SQUARES = 1_000_000  # laid, empty ones too, over tissue that lies in far corners
 _TAUS = np.concatenate([[0.0], np.logspace(-3.5, 0.5, 13)])
@@ -177,14 +179,15 @@ def share_error(stained: np.ndarray, blocks: Blocks | None, *, like: ShareError 
         one_one, one_y, y_y = (one * one / spread).sum(1), (one * y / spread).sum(1), (y * y / spread).sum(1)
         left = np.maximum(y_y - one_y**2 / one_one, 1e-300)
         log_weight.append(-(np.log(spread).sum(1) + np.log(one_one) + (k - 1) * np.log(left)) / 2)
-        effect.append(left / (k - 1) * (1 / n + _TAUS * mean_alike) / (p * (1 - p) / n))
+        found = left / (k - 1) * (1 / n + _TAUS * mean_alike) / (p * (1 - p) / n)
+        effect.append(np.maximum(found, LEAST_EFFECT))
     weight = np.exp(np.array(log_weight) - np.max(log_weight))
     weight[:, 0] *= INDEPENDENT / (1 - INDEPENDENT) * (len(_TAUS) - 1)
     weight /= weight.sum()
     length = float(weight[:, 1:].sum(1) @ blocks.lengths_um)
     # few squares that hold most of the stain tell less of the variance than their number (Satterthwaite)
     off = (counts - p * blocks.cells) / root
-    peaked = k * float((off**4).sum()) / float((off**2).sum()) ** 2
+    peaked = k * float((off**4).sum()) / max(float((off**2).sum()) ** 2, 1e-300)
     df = min(k - 1.0, max(LEAST_DF, 2 * k / max(peaked - 1, 1e-9)))
     weights, effects = _merged(weight.ravel(), np.array(effect).ravel())
     return ShareError(p, n, weights, effects, p, df, length)

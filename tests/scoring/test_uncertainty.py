@@ -131,6 +131,15 @@ def test_tissue_in_far_corners_is_laid_out_without_a_huge_lattice():
     assert time.perf_counter() - start < 2
 
 
+def test_stain_laid_out_evenly_still_has_an_interval():
+    x, y = np.meshgrid(np.arange(60), np.arange(60))
+    xy = np.column_stack([x.ravel(), y.ravel()]) * 10.0
+    error = share_error(((x + y) % 2 == 0).ravel(), lay_blocks(xy))
+    low, high = error.interval()
+    assert low < 0.5 < high
+    assert 0 < error.design_effect < 0.5
+
+
 def test_resamples_keep_the_shares_and_the_spread_of_squares():
     rng = np.random.default_rng(0)
     xy = rng.uniform(0, 2000, (4000, 2))
