@@ -58,8 +58,8 @@ def split(
     seed
         Another seed, another split.
     keep
-        Unit to part, from an earlier split (`read_split`): these units stay where they are, and the new ones
-        fill up the parts.
+        Unit to part, a mapping or Series, from an earlier split (`read_split`): these units stay where they
+        are, and the new ones fill up the parts.
 
     Returns
     -------
@@ -229,7 +229,7 @@ def _check_parts(parts: Mapping[str, float]) -> tuple[list[str], np.ndarray]:
 
 
 def _check_keep(keep: Mapping[str, str] | None, names: Sequence[str]) -> dict[str, str]:
-    fixed = {str(unit): str(part) for unit, part in (keep or {}).items()}
+    fixed = {str(unit): str(part) for unit, part in dict({} if keep is None else keep).items()}
     strange = [(unit, part) for unit, part in fixed.items() if part not in names]
     if strange:
         unit, part = strange[0]

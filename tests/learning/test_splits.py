@@ -86,7 +86,7 @@ def test_with_an_earlier_split_no_old_unit_moves_and_new_ones_fill_up(slides, ad
     table = tiles_of(slides + added, seed=seed, classes=2)
     old = table["slide_id"] < f"s{slides:03d}"
     earlier = units(table[old], split(table[old], seed=seed))
-    later = units(table, split(table, seed=seed, keep=earlier.to_dict()))
+    later = units(table, split(table, seed=seed, keep=earlier))
     pd.testing.assert_series_equal(later[earlier.index], earlier)
     for name, share in EIGHT_ONE_ONE.items():
         assert abs((later == name).sum() - share * len(later)) < 2
