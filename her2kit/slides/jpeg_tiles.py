@@ -21,6 +21,7 @@ import numpy as np
 import simplejpeg
 import tifffile
 
+from her2kit.errors import SlideError
 from her2kit.slides.vendor import VendorSource
 
 VENDORS = ("generic-tiff", "aperio")
@@ -87,20 +88,18 @@ class JpegTileSource(VendorSource):
         self._recent.clear()
 
     def _same_as_openslide(self, level: int, layout: _Layout) -> bool:
-        """Compare the richest tile, and the last one with what lies beyond it; or, since elsewhere OpenSlide
+        """Compare the richest tile and the last one with what lies beyond it; or, since elsewhere OpenSlide
         interpolates where a level's downsample is not whole, the first tiles of such a level."""
         downsample, (w, h) = self.downsamples[level], (layout.tile_width, layout.tile_height)
-        row, column = divmod(int(np.argmax(layout.sizes)), layout.columns)
-        last_row, last_column = divmod(len(layout.sizes) - 1, layout.columns)
-        boxes = [(column * w, row * h, w, h), (last_column * w, last_row * h, w + 1, h + 1)]
+        probes = {int(np.argmax(layout.sizes)), int(np.flatnonzero(layout.sizes)[-1])}
+        boxes = [(n % layout.columns * w, n // layout.columns * h, w, h) for n in probes]
         if downsample != round(downsample):
             boxes = [(0, 0, min(2 * w, layout.width), min(2 * h, layout.height))]
         for x, y, *size in boxes:
-            place = round(x * downsample), round(y * downsample)
-            theirs = super().native(*place, level, *size)
             try:
-                ours = self._decode(layout, level, x, y, *size)
-            except (ValueError, OSError):
+                ours = self._decode(layout, level, x, y, *size)  # first, as an error ends OpenSlide's handle
+                theirs = super().native(round(x * downsample), round(y * downsample), level, *size)
+            except (ValueError, OSError, SlideError):
                 return False
             if not (_equal(ours[0], theirs[0]) and _equal(ours[1], theirs[1])):
                 return False
@@ -176,6 +175,7 @@ def _layout(page: tifffile.TiffPage) -> _Layout | None:
         or page.dtype != np.uint8
         or page.planarconfig != tifffile.PLANARCONFIG.CONTIG
         or not (tables.startswith(_SOI) and tables.endswith(_EOI))
+        or not any(page.databytecounts)
     ):
         return None
     return _Layout(

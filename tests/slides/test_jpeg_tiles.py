@@ -120,19 +120,39 @@ def test_rgb_tiles_that_do_not_say_so_are_what_the_tiff_says(tmp_path):
     assert np.abs(ours.read(0, 0, 0, 384, 256)[0].astype(int) - pixels).mean() < 6
 
 
+def break_tile(path: Path, number: int, damage: str) -> None:
+    """Overwrite part of a tile of level 0 with zeros."""
+    with tifffile.TiffFile(path) as tiff:
+        offset, size = tiff.pages[0].dataoffsets[number], tiff.pages[0].databytecounts[number]
+    first, last = {"zeros": (size // 2, size - 2), "cut": (size // 2, size), "no JPEG": (0, 40)}[damage]
+    with path.open("r+b") as file:
+        file.seek(offset + first)
+        file.write(bytes(last - first))
+
+
 @pytest.mark.parametrize("damage", ["zeros", "cut", "no JPEG"])
 def test_a_damaged_tile_is_an_error_and_the_others_read_on(pyramid, tmp_path, damage):
     path = tmp_path / "damaged.tif"
     shutil.copy(pyramid, path)
-    with tifffile.TiffFile(path) as tiff:
-        offset, size = tiff.pages[0].dataoffsets[7], tiff.pages[0].databytecounts[7]
-    with path.open("r+b") as file:
-        file.seek(offset + (0 if damage == "no JPEG" else size // 2))
-        file.write(bytes(40 if damage == "no JPEG" else size - size // 2 - (2 if damage == "zeros" else 0)))
+    break_tile(path, 7, damage)
     with open_slide(path) as slide, open_slide(pyramid) as whole:
         assert np.array_equal(slide.read(0, 0, 400, 64).pixels, whole.read(0, 0, 400, 64).pixels)
         with pytest.raises(SlideError, match="OpenSlide cannot read it"):
             slide.read(7 * 64, 0, 64, 64)
+
+
+def test_a_slide_opens_although_the_tile_that_is_probed_is_damaged(pyramid, tmp_path):
+    path = tmp_path / "damaged.tif"
+    shutil.copy(pyramid, path)
+    with tifffile.TiffFile(path) as tiff:
+        richest = int(np.argmax(tiff.pages[0].databytecounts))
+    break_tile(path, richest, "cut")
+    with open_slide(path) as slide, open_slide(pyramid) as whole:
+        assert np.array_equal(slide.thumbnail(max_px=300).pixels, whole.thumbnail(max_px=300).pixels)
+        assert np.array_equal(slide.read(0, 0, 64, 64).pixels, whole.read(0, 0, 64, 64).pixels)
+        y, x = (64 * n for n in divmod(richest, -(-whole.width_px0 // 64)))
+        with pytest.raises(SlideError, match="OpenSlide cannot read it"):
+            slide.read(x, y, 64, 64)
 
 
 def test_a_decoder_that_gives_other_pixels_is_not_used(pyramid, monkeypatch):
@@ -154,3 +174,15 @@ def test_reading_after_closing_is_refused(pyramid):
     slide.close()
     with pytest.raises(SlideError, match="closed"):
         slide.read(0, 0, 10, 10)
+
+
+def test_tiles_that_a_writer_left_out_are_what_openslide_makes_of_them(tmp_path):
+    path, pixels = tmp_path / "sparse.tif", picture(256, 384)
+    corners = itertools.product((0, 128), (0, 128, 256))
+    tiles = [np.ascontiguousarray(pixels[y : y + 128, x : x + 128]) for y, x in corners]
+    tiles[1] = tiles[5] = None
+    kind = {"photometric": "rgb", "compression": "jpeg", "tile": (128, 128), "metadata": None}
+    tifffile.imwrite(path, iter(tiles), shape=pixels.shape, dtype=np.uint8, **kind)
+    ours = assert_same_everywhere(path)
+    assert ours._layouts
+    assert ours.read(0, 100, 0, 120, 100)[1] is not None
