@@ -14,15 +14,12 @@ Sechidis K et al. On the stratification of multi-label data. ECML PKDD 2011:145-
 
 import hashlib
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from her2kit.errors import ManifestError
-from her2kit.exchange.whole import whole_file
 
 EIGHT_ONE_ONE: dict[str, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
 """8:1:1, as IGNITE was split."""
@@ -49,8 +46,7 @@ def split(
     table
         A manifest or a table of tiles.
     unit
-        The column whose values stay together, such as ``patient_id``. ``row`` splits row by row; a row's name
-        is its slide and ``tile_id`` where the table has these, else its path.
+        The column whose values stay together, such as ``patient_id``; ``row`` splits row by row.
     parts
         Name to share; the shares add up to 1.
     stratify
@@ -58,8 +54,8 @@ def split(
     seed
         Another seed, another split.
     keep
-        Unit to part, a mapping or Series, from an earlier split (`read_split`): these units stay where they
-        are, and the new ones fill up the parts.
+        Unit to part, a mapping or Series, from an earlier split (`split_table.read_split`): these units stay
+        where they are, and the new ones fill up the parts.
 
     Returns
     -------
@@ -74,7 +70,7 @@ def split(
         If a column is missing, or empty in some row.
     """
     names, shares = _check_parts(parts)
-    units = _units(table, unit)
+    units = unit_names(table, unit)
     unit_of, order = pd.factorize(units, sort=True)
     strata = _strata(table, unit_of, stratify)
     fixed = _check_keep(keep, names)
@@ -118,7 +114,7 @@ def folds(
     ValueError
         If ``k`` is below 2 or above the number of units.
     """
-    found = len(np.unique(_units(table, unit)))
+    found = len(np.unique(unit_names(table, unit)))
     if not 2 <= k <= found:
         raise ValueError(f"k={k} with {found} units of {unit}; use a number from 2 to the number of units")
     parts = {str(i): 1 / k for i in range(k)}
@@ -154,68 +150,22 @@ def nested(
             yield i, j, pd.Series(parts, index=table.index, name="split", dtype=object)
 
 
-def balance(
-    table: pd.DataFrame, parts: pd.Series, *, by: str = "label", unit: str = "slide_id"
-) -> pd.DataFrame:
-    """Return how many units and rows of each value of ``by`` each part holds.
-
-    Returns
-    -------
-    DataFrame
-        Rows are the parts, the one with most rows first; columns (``units`` or ``rows``, value of ``by``);
-        whole numbers.
-    """
-    grouped = pd.DataFrame(
-        {"split": parts.to_numpy(), "by": table[by].to_numpy(), "unit": _units(table, unit)}
-    ).groupby(["split", "by"], sort=True)["unit"]
-    counts = {"units": grouped.nunique(), "rows": grouped.size()}
-    table = pd.concat({name: found.unstack(fill_value=0) for name, found in counts.items()}, axis=1)
-    order = table["rows"].sum(axis=1).sort_values(ascending=False, kind="stable").index
-    return table.loc[order].rename_axis(columns=[None, by])
+def unit_names(table: pd.DataFrame, unit: str) -> np.ndarray:
+    """Return the name of each row's unit, object (n,) of str."""
+    if unit == "row":
+        return _row_names(table)
+    _check_column(table, unit)
+    return table[unit].astype(str).to_numpy(dtype=object)
 
 
-def write_split(
-    path: str | os.PathLike, table: pd.DataFrame, parts: pd.Series, *, unit: str = "slide_id"
-) -> pd.DataFrame:
-    """Write a split as a CSV with one line a unit (name, ``split``, ``rows``), and return these lines.
-
-    Raises
-    ------
-    ManifestError
-        If a unit has rows in two parts.
-    """
-    frame = pd.DataFrame({unit: _units(table, unit), "split": parts.to_numpy()})
-    counted = frame.groupby([unit, "split"], sort=True).size().rename("rows").reset_index()
-    twice = counted[counted[unit].duplicated()]
-    if len(twice):
-        raise ManifestError(
-            f"{unit} {twice[unit].iloc[0]!r} has rows in two parts; split by {unit}, or name a smaller unit"
-        )
-    with whole_file(path) as part:
-        counted.to_csv(part, index=False)
-    return counted
-
-
-def read_split(path: str | os.PathLike) -> dict[str, str]:
-    """Return unit to part of a split that `write_split` wrote, for ``keep``.
-
-    Raises
-    ------
-    ManifestError
-        If the file cannot be read, or names no unit, or one twice.
-    """
-    path = Path(path)
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        why = str(error).splitlines()[0]
-        raise ManifestError(f"{path} is no split ({why}); give a CSV that write_split wrote") from error
-    if len(frame.columns) < 2 or frame.columns[1] != "split":
-        raise ManifestError(f"{path} has the columns {', '.join(frame.columns)}; its second must be split")
-    units = frame.iloc[:, 0]
-    if units.duplicated().any():
-        raise ManifestError(f"{path}: {units[units.duplicated()].iloc[0]!r} stands there twice; remove one")
-    return dict(zip(units, frame["split"], strict=True))
+def _row_names(table: pd.DataFrame) -> np.ndarray:
+    """Return names that outlive a moved folder: slide and tile, else folder and file, else the path."""
+    if all(name in table and table[name].notna().all() for name in ("slide_id", "tile_id")):
+        return table["slide_id"].astype(str).str.cat(table["tile_id"].astype(str), sep="\t").to_numpy(object)
+    _check_column(table, "path")
+    paths = table["path"].astype(str).to_numpy(dtype=object)
+    short = np.array(["/".join(path.replace("\\", "/").rsplit("/", 2)[-2:]) for path in paths], dtype=object)
+    return short if len(pd.unique(short)) == len(pd.unique(paths)) else paths
 
 
 def _check_parts(parts: Mapping[str, float]) -> tuple[list[str], np.ndarray]:
@@ -235,19 +185,6 @@ def _check_keep(keep: Mapping[str, str] | None, names: Sequence[str]) -> dict[st
         unit, part = strange[0]
         raise ValueError(f"keep puts {unit!r} into {part!r}; use the parts {', '.join(sorted(names))}")
     return fixed
-
-
-def _units(table: pd.DataFrame, unit: str) -> np.ndarray:
-    """Return the name of each row's unit, object (n,) of str."""
-    columns = [unit]
-    if unit == "row":  # a path changes when a folder is moved, so it comes last
-        columns = [name for name in ("slide_id", "tile_id") if name in table and table[name].notna().all()]
-        columns = columns if "tile_id" in columns else ["path"]
-    for name in columns:
-        _check_column(table, name)
-    named = [table[name].astype(str) for name in columns]
-    together = named[0] if len(named) == 1 else named[0].str.cat(named[1:], sep="\t")
-    return together.to_numpy(dtype=object)
 
 
 def _check_column(table: pd.DataFrame, name: str) -> None:

@@ -8,16 +8,8 @@ from hypothesis import strategies as st
 
 from her2kit.errors import ManifestError
 from her2kit.learning.leakage import check_split
-from her2kit.learning.splits import (
-    EIGHT_ONE_ONE,
-    MIHIC_PARTS,
-    balance,
-    folds,
-    nested,
-    read_split,
-    split,
-    write_split,
-)
+from her2kit.learning.split_table import balance, read_split, write_split
+from her2kit.learning.splits import EIGHT_ONE_ONE, MIHIC_PARTS, folds, nested, split
 
 MORE = settings(deadline=None, max_examples=60)
 THIRDS = {"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}
@@ -194,8 +186,16 @@ def test_rows_stay_where_they_are_when_their_folder_moves():
     table = tiles_of(20)
     moved = table.assign(path="elsewhere/" + table["path"])
     pd.testing.assert_series_equal(split(moved, unit="row"), split(table, unit="row"))
-    named = table.drop(columns=["slide_id", "tile_id"]).assign(path=[f"{i}.png" for i in range(60)])
-    assert set(split(named, unit="row")) == {"train", "val", "test"}
+    files = table.drop(columns=["slide_id", "tile_id"]).assign(path=[f"a/{i}.png" for i in range(60)])
+    moved = files.assign(path="C:\\data\\" + files["path"].str.replace("/", "\\"))
+    pd.testing.assert_series_equal(split(moved, unit="row"), split(files, unit="row"))
+
+
+def test_rows_of_one_file_name_are_not_mixed_up():
+    paths = [f"site_{k}/class_0/{i}.png" for k in range(3) for i in range(40)]
+    parts = split(pd.DataFrame({"path": paths, "label": "0"}), unit="row")
+    assert parts.value_counts().to_dict() == {"train": 96, "val": 12, "test": 12}
+    assert (parts.to_numpy().reshape(3, 40) != parts.to_numpy()[:40]).any()
 
 
 def test_the_index_is_kept():
