@@ -3,13 +3,13 @@
 What scoring a slide and correcting one have in common. Looks at no pixel and writes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from her2kit.scoring.gate import Gate
+from her2kit.scoring.gate import Gate, blocking
 from her2kit.scoring.gates import cell_gates
 from her2kit.scoring.guideline import GUIDELINES, slide_score
 from her2kit.scoring.heterogeneity import COLUMNS, heterogeneity
@@ -35,8 +35,8 @@ def assess(
     *,
     mpp: float | None,
     gates: Sequence[Gate],
-    tumour_known: bool,
-    tumour_file: str | None = None,
+    tumour: Mapping[str, Any] | None = None,
+    tumour_gates: Sequence[Gate] = (),
 ) -> Assessment:
     """Score graded cells, and say how sure the score is and whether the slide is the same all over.
 
@@ -48,10 +48,11 @@ def assess(
         Micrometres per level-0 pixel; None only where a gate blocks.
     gates
         Those passed before cells were looked for.
-    tumour_known
-        Whether the compartments come from tumour regions; then the score without them stands beside.
-    tumour_file
-        Where the regions come from, for the record.
+    tumour
+        What the record says of the tumour regions that the compartments come from: ``source`` (file or auto),
+        ``file`` and what else is known. Then the score without them stands beside. None: there are none.
+    tumour_gates
+        Of the regions; the score without them does not ask them.
     """
     asked: dict[str, Any] = {
         "guideline": GUIDELINES[settings.guideline],
@@ -59,11 +60,11 @@ def assess(
         "mpp": mpp,
         "control": settings.control,
     }
-    blocked = any(g.level == "block" for g in gates)
+    tumour_known = tumour is not None
 
     def scored(known: bool) -> tuple[SlideScore, list[Gate]]:
-        every = list(gates)
-        if not blocked:
+        every = [*gates, *(tumour_gates if known else ())]
+        if not blocking(every):
             every += cell_gates(cells, **asked, tumour_known=known)
         return slide_score(cells, **asked, ish=settings.ish, gates=every, tumour_known=known), every
 
@@ -73,8 +74,7 @@ def assess(
         **score.record(),
         "gates": [g.record() for g in every],
         "tumour": {
-            "source": "file" if tumour_known else "none",
-            "file": tumour_file,
+            **(tumour or {"source": "none", "file": None}),
             "ungated": _short(ungated) if ungated else None,
         },
         "uncertainty": None,

@@ -72,7 +72,7 @@ def score(
     ] = None,
     tumour: Annotated[
         str | None,
-        typer.Option(help="none (default), or a GeoJSON of the regions that hold invasive tumour."),
+        typer.Option(help="none (default), auto, or a GeoJSON of the regions that hold invasive tumour."),
     ] = None,
     ish: Annotated[
         str | None, typer.Option(help="amplified, not_amplified, group1 to group5, unknown.")

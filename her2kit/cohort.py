@@ -60,7 +60,9 @@ def jobs_of(slides: Sequence[Path], manifest: Path | None, given: Mapping[str, A
     given = {k: v for k, v in given.items() if k in allowed}
     tumour = given.get("tumour", "none")
     if tumour not in ("none", "auto") and not Path(tumour).is_file():
-        raise ValueError(f"tumour={tumour!r} is not a file; pass none or a GeoJSON with the tumour regions")
+        raise ValueError(
+            f"tumour={tumour!r} is not a file; pass none, auto, or a GeoJSON with the tumour regions"
+        )
     jobs = [Job(Path(path), Path(path).stem, ScoreSettings(**given)) for path in slides]
     if manifest is not None:
         for row in read_manifest(manifest).to_dict("records"):
@@ -117,7 +119,7 @@ def _finished(folder: Path, job: Job) -> dict[str, Any] | None:
         same = (
             was["versions"]["her2kit"] == __version__
             and was["parameters"] == json.loads(json.dumps(job.settings.record()))
-            and (tumour == "none" or Path(tumour).stat().st_mtime_ns < path.stat().st_mtime_ns)
+            and (tumour in ("none", "auto") or Path(tumour).stat().st_mtime_ns < path.stat().st_mtime_ns)
             and was["sha256"] == sha256_of(job.path)
         )
     except (OSError, ValueError, KeyError, TypeError):  # not there, not whole, or not ours

@@ -18,7 +18,7 @@ from her2kit import __version__
 INSTALL = "pip install -c constraints.txt "
 CORE = (
     "numpy", "scipy", "pandas", "pyarrow", "scikit-image", "numba", "tifffile", "imagecodecs", "shapely",
-    "matplotlib", "typer",
+    "matplotlib", "onnxruntime", "typer",
 )  # fmt: skip
 TRAIN = (
     "timm",
@@ -27,7 +27,6 @@ TRAIN = (
     "lightning",
     "grad-cam",
     "staintools",
-    "onnxruntime",
     "pooch",
 )
 COURSE = ("jupyterlab", "papermill", "nbconvert")

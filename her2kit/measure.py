@@ -1,4 +1,4 @@
-"""Look at a slide's pixels once: mpp gate, tissue, picture gates, one fit, and its cells, not yet graded.
+"""Look at a slide's pixels once: mpp gate, tissue, picture gates, one fit, cells (not graded), tissue map.
 
 This is the part that takes minutes. No guideline is known here; ``pipeline.grade_slide`` brings it. Raw
 pixels alone are measured, never normalised ones (her2-rules section 4).
@@ -14,6 +14,8 @@ import pandas as pd
 
 from her2kit.cells.detect import CellFit, find_cells, fit_cells
 from her2kit.cells.table import empty_cells
+from her2kit.regions.network import TissueNetwork, shipped_network
+from her2kit.regions.tissue_map import TissueMap, map_tissue
 from her2kit.scoring.gate import Gate
 from her2kit.scoring.gates import mpp_gate, picture_gates
 from her2kit.settings import ScoreSettings
@@ -48,6 +50,8 @@ class Measured:
     cells: pd.DataFrame
     """The cell table without classes; empty where a gate blocked."""
     seconds: float
+    tissue_map: TissueMap | None = None
+    """Made where the settings ask for ``tumour="auto"`` and no gate blocked."""
 
     def __enter__(self) -> "Measured":
         return self
@@ -82,13 +86,23 @@ def measure_slide(
     ------
     SlideError
         If the slide cannot be read.
+    WeightsError
+        If the tissue is to be mapped and its model cannot be used.
     """
     settings = settings or ScoreSettings()
     start = time.monotonic()
+    threads = min(settings.workers, os.cpu_count() or 1)
+    network = shipped_network(threads=threads) if settings.tumour == "auto" else None
     slide = open_slide(path, mpp=settings.mpp)
     try:
         measured = _measure(
-            slide, settings, slide_id or slide.slide_id, progress, say or (lambda words: None)
+            slide,
+            settings,
+            slide_id or slide.slide_id,
+            network,
+            threads,
+            progress,
+            say or (lambda words: None),
         )
     except BaseException:
         slide.close()
@@ -100,6 +114,8 @@ def _measure(
     slide: Slide,
     settings: ScoreSettings,
     name: str,
+    network: TissueNetwork | None,
+    threads: int,
     progress: Progress | None,
     say: Callable[[str], None],
 ) -> Measured:
@@ -123,8 +139,15 @@ def _measure(
     if seen.blocked:
         return seen
     fit = fit_cells(slide, tissue, white, mpp=mpp)
-    threads = min(settings.workers, os.cpu_count() or 1)
     say(estimate(tissue, mpp=mpp, workers=threads))
+    tissue_map = None
+    if network is not None:
+        tissue_map = map_tissue(
+            slide,
+            tissue,
+            network,
+            progress=progress and (lambda done, total: progress("tissue map", done, total)),
+        )
     cells = find_cells(
         slide,
         tissue,
@@ -134,7 +157,7 @@ def _measure(
         progress=progress and (lambda done, total: progress("tiles", done, total)),
     )
     cells["slide_id"] = name
-    return replace(seen, fit=fit, cells=cells)
+    return replace(seen, fit=fit, cells=cells, tissue_map=tissue_map)
 
 
 def estimate(tissue: Tissue, *, mpp: float, workers: int) -> str:

@@ -20,13 +20,16 @@ import pandas as pd
 
 from her2kit.assess import assess
 from her2kit.cells.grade import grade_cells
+from her2kit.cells.table import TISSUE_COLOURS, TISSUES
 from her2kit.errors import RegionError
-from her2kit.exchange.geojson import Region, read_regions, write_cells_geojson
+from her2kit.exchange.geojson import Region, read_regions, write_cells_geojson, write_regions
 from her2kit.exchange.parquet import write_table
 from her2kit.exchange.whole import whole_files
 from her2kit.measure import Measured, Progress, measure_slide
 from her2kit.provenance import provenance
-from her2kit.regions.compartments import compartments_of, invasive_regions
+from her2kit.regions.compartments import compartments_of, compartments_on, invasive_regions
+from her2kit.regions.tissue_map import REGION_NAMES, TissueMap
+from her2kit.scoring.gates import tumour_map_gate
 from her2kit.scoring.guideline import GUIDELINES
 from her2kit.settings import ScoreSettings
 from her2kit.slides.slide import Slide, open_slide
@@ -34,6 +37,13 @@ from her2kit.slides.tissue import Tissue
 
 if TYPE_CHECKING:
     from her2kit.report.pictures import Pictures
+
+
+MAPPED = "regions.geojson"
+"""Outlines of the tissue map, beside ``cells.geojson``."""
+REGION_COLOURS = {
+    REGION_NAMES.get(name, name): colour for name, colour in zip(TISSUES, TISSUE_COLOURS, strict=True)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,8 @@ class SlideReport:
     regions: pd.DataFrame
     """One row a square of the grid and a component of tumour (`scoring.heterogeneity`)."""
     pictures: "Pictures"
+    tissue: list[Region] | None = None
+    """Outlines of the tissue map, all kinds; None where the slide was not mapped."""
 
 
 def grade_slide(measured: Measured, settings: ScoreSettings | None = None) -> SlideReport:
@@ -54,11 +66,16 @@ def grade_slide(measured: Measured, settings: ScoreSettings | None = None) -> Sl
     ------
     RegionError
         If the tumour regions cannot be read, hold no invasive tumour, or lie outside the slide.
+    ValueError
+        If the settings ask for a tissue map and the slide was measured without one.
     """
     settings = settings or ScoreSettings()
     guideline, policies = GUIDELINES[settings.guideline], settings.policies
-    regions = _tumour_regions(settings)
-    _check_place(regions, measured.slide, settings)
+    mapped = _map_of(measured) if settings.tumour == "auto" else None
+    outlines = mapped.regions() if mapped else None
+    regions = _tumour_regions(settings) if outlines is None else invasive_regions(outlines)
+    if mapped is None:
+        _check_place(regions, measured.slide, settings)
     cells = measured.cells.copy()
     graded = grade_cells(
         cells,
@@ -67,15 +84,18 @@ def grade_slide(measured: Measured, settings: ScoreSettings | None = None) -> Sl
         complete_faint_as=policies.complete_faint_as,
     )
     cells[["intensity", "cell_class"]] = graded[["intensity", "cell_class"]]
-    if regions:
-        cells["compartment"] = compartments_of(cells["x_px0"].to_numpy(), cells["y_px0"].to_numpy(), regions)
+    x, y = cells["x_px0"].to_numpy(), cells["y_px0"].to_numpy()
+    if mapped is not None:
+        cells["compartment"] = compartments_on(mapped, x, y)
+    elif regions:
+        cells["compartment"] = compartments_of(x, y, regions)
     found = assess(
         cells,
         settings,
         mpp=measured.slide.mpp,
         gates=measured.gates,
-        tumour_known=bool(regions),
-        tumour_file=settings.tumour if regions else None,
+        tumour=_mapped_record(mapped) if settings.tumour == "auto" else _drawn(regions, settings),
+        tumour_gates=[tumour_map_gate(mapped.areas_mm2()["tumour"])] if mapped else [],
     )
     record = {
         "slide_id": measured.slide_id,
@@ -83,7 +103,8 @@ def grade_slide(measured: Measured, settings: ScoreSettings | None = None) -> Sl
         "slide": _slide_facts(measured),
         "provenance": provenance(measured.path, settings),
     }
-    return SlideReport(record, cells, found.regions, pictures_of(measured.slide, measured.tissue, regions))
+    pictures = pictures_of(measured.slide, measured.tissue, regions, tissue_map=mapped)
+    return SlideReport(record, cells, found.regions, pictures, outlines)
 
 
 def score_slide(
@@ -120,9 +141,9 @@ def score_slide(
 def save_report(report: SlideReport, folder: str | os.PathLike) -> Path:
     """Write the cells, ``regions.csv``, ``report.html`` and ``score.json``; return the folder.
 
-    The cells are in ``cells.parquet`` and ``cells.geojson``. All files appear, or none: a folder that holds
-    ``score.json`` is whole. The same report gives the same bytes. The slide must still be open: the report
-    shows details of it.
+    The cells are in ``cells.parquet`` and ``cells.geojson``, the outlines of a mapped slide's tissue in
+    ``regions.geojson``. All files appear, or none: a folder that holds ``score.json`` is whole. The same
+    report gives the same bytes. The slide must still be open: the report shows details of it.
     """
     from her2kit.report.slide_report import write_slide_report
 
@@ -132,6 +153,8 @@ def save_report(report: SlideReport, folder: str | os.PathLike) -> Path:
         write_table(part / "cells.parquet", report.cells)
         write_cells_geojson(part / "cells.geojson", report.cells, slide_id=slide_id)
         report.regions.to_csv(part / "regions.csv", index=False)
+        if report.tissue is not None:
+            write_regions(part / MAPPED, report.tissue, colours=REGION_COLOURS)
         write_slide_report(
             part / "report.html", report.record, report.cells, report.pictures, regions=report.regions
         )
@@ -152,6 +175,27 @@ def _tumour_regions(settings: ScoreSettings) -> list[Region]:
             " 'invasive'"
         )
     return regions
+
+
+def _map_of(measured: Measured) -> TissueMap | None:
+    """Return the tissue map; None where a gate blocked before."""
+    if measured.tissue_map is None and not measured.blocked:
+        raise ValueError(
+            "tumour='auto': the slide was measured without a tissue map; measure it with 'auto', too"
+        )
+    return measured.tissue_map
+
+
+def _drawn(regions: Sequence[Region], settings: ScoreSettings) -> dict[str, Any] | None:
+    return {"source": "file", "file": settings.tumour} if regions else None
+
+
+def _mapped_record(mapped: TissueMap | None) -> dict[str, Any]:
+    """Return what ``score.json`` says of a mapped slide."""
+    found: dict[str, Any] = {"source": "auto", "file": MAPPED if mapped else None}
+    if mapped is not None:
+        found |= {"areas_mm2": mapped.areas_mm2(), "map_mpp": mapped.mpp, "model_sha256": mapped.model_sha256}
+    return found
 
 
 def _check_place(regions: Sequence[Region], slide: Slide, settings: ScoreSettings) -> None:
@@ -190,7 +234,9 @@ def _slide_facts(measured: Measured) -> dict[str, Any]:
     return facts
 
 
-def pictures_of(slide: Slide, tissue: Tissue | None, regions: Sequence[Region]) -> "Pictures":
+def pictures_of(
+    slide: Slide, tissue: Tissue | None, regions: Sequence[Region], *, tissue_map: TissueMap | None = None
+) -> "Pictures":
     """Return what a report may show of an open slide."""
     from her2kit.report.pictures import Pictures
 
@@ -206,4 +252,5 @@ def pictures_of(slide: Slide, tissue: Tissue | None, regions: Sequence[Region]) 
         tissue=tissue.polygons() if tissue is not None else (),
         tumour=[r.geometry for r in invasive_regions(regions)],
         read=read if slide.mpp else None,
+        tissue_classes=tissue_map.classes if tissue_map is not None else None,
     )

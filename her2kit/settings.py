@@ -21,7 +21,8 @@ class ScoreSettings:
     """Micrometres per pixel at level 0; None takes the file's own."""
     guideline: str = "breast-asco-cap-2018"
     tumour: str = "none"
-    """``none``, or the path of a GeoJSON with the regions that hold invasive tumour."""
+    """``none``; ``auto``, where the shipped model maps the tissue; or the path of a GeoJSON with the regions
+    that hold invasive tumour."""
     ish: str = "unknown"
     """Result of in situ hybridisation; changes the category, never the score."""
     control: str = "unknown"
@@ -47,10 +48,6 @@ class ScoreSettings:
             raise ValueError(
                 f"mpp={self.mpp:g} cannot be micrometres per pixel of a slide that shows membranes; "
                 "pass about 0.25 for 40x, 0.5 for 20x"
-            )
-        if self.tumour == "auto":
-            raise ValueError(
-                "tumour='auto' needs a tumour model, and none is shipped yet; pass none or a GeoJSON"
             )
         if self.tile_px < 64:
             raise ValueError(f"tile_px={self.tile_px}; pass 64 or more")

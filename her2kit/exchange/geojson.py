@@ -8,7 +8,7 @@ coordinates are pixels, so the files are GeoJSON (RFC 7946) in form only. Decide
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,9 +139,18 @@ def read_cells_geojson(path: str | os.PathLike) -> pd.DataFrame:
     return table
 
 
-def write_regions(path: str | os.PathLike, regions: Iterable[Region]) -> Path:
-    """Write regions as QuPath annotations, rounded to 0.01 px; the file appears whole or not at all."""
+def write_regions(
+    path: str | os.PathLike, regions: Iterable[Region], *, colours: Mapping[str, str] | None = None
+) -> Path:
+    """Write regions as QuPath annotations, rounded to 0.01 px; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    colours
+        Colour of a name, as ``#RRGGBB``; QuPath chooses one for a name that is not there.
+    """
     path = Path(path)
+    rgb = {name: list(bytes.fromhex(word[1:])) for name, word in (colours or {}).items()}
     features = []
     for number, region in enumerate(regions):
         geometry = shapely.set_precision(region.geometry, 0.01)
@@ -150,7 +159,11 @@ def write_regions(path: str | os.PathLike, regions: Iterable[Region]) -> Path:
                 "type": "Feature",
                 "id": feature_id(path.stem, f"region {number} {region.name}"),
                 "geometry": rounded(shapely.geometry.mapping(geometry)),
-                "properties": {"objectType": "annotation", "classification": {"name": region.name}},
+                "properties": {
+                    "objectType": "annotation",
+                    "classification": {"name": region.name}
+                    | ({"color": rgb[region.name]} if region.name in rgb else {}),
+                },
             }
         )
     with whole_file(path) as part, part.open("w", encoding="utf-8") as out:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from her2kit.cells.table import Compartment
+from her2kit.cells.table import Compartment, TissueClass
 from her2kit.exchange.geojson import Region
+from her2kit.regions.tissue_map import TissueMap
 
 NAMES: dict[str, Compartment] = {
     "unnamed": Compartment.INVASIVE,
@@ -27,6 +28,14 @@ NAMES: dict[str, Compartment] = {
 }
 """Region names that are understood, in lower case. "Tumor" is QuPath's own default class, and what follows a
 colon is its derived class: "Tumor: Positive" is tumour."""
+
+_OF_TISSUE = {
+    TissueClass.TUMOUR: Compartment.INVASIVE,
+    TissueClass.STROMA: Compartment.STROMA,
+    TissueClass.IMMUNE: Compartment.IMMUNE,
+    TissueClass.NECROSIS: Compartment.NECROSIS,
+}
+"""A map's other tissue is carcinoma in situ or a normal gland; which of them it does not say."""
 
 
 def _compartment(name: str) -> Compartment | None:
@@ -63,3 +72,9 @@ def compartments_of(x_px0: np.ndarray, y_px0: np.ndarray, regions: Sequence[Regi
                 shapely.prepare(region.geometry)
                 words[shapely.contains_xy(region.geometry, x_px0, y_px0)] = str(compartment)
     return words
+
+
+def compartments_on(tissue_map: TissueMap, x_px0: np.ndarray, y_px0: np.ndarray) -> np.ndarray:
+    """Return the compartment of each point on a tissue map, as words; object array of shape (n,)."""
+    words = [str(_OF_TISSUE.get(tissue, Compartment.UNKNOWN)) for tissue in TissueClass]
+    return np.array(words, object)[tissue_map.at(x_px0, y_px0)]

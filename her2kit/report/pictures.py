@@ -30,6 +30,8 @@ class Pictures:
     """Outlines of the regions that were scored, level-0 pixels; empty where none were given."""
     read: Read | None = None
     """Fetches detail; None leaves the report without sharp fields and crops."""
+    tissue_classes: np.ndarray | None = None
+    """uint8 (h, w) of `TissueClass` values over the whole slide; None where the tissue was not mapped."""
 
     def __post_init__(self) -> None:
         a = self.overview

@@ -56,6 +56,8 @@ NUCLEAR_OD, STAINED_OD = 0.15, 0.10
 LEAST_RATIO = 2.2
 """Median of membrane over cytoplasm in stained cells: 1.7 with cytoplasmic stain, 2.9-4.0 in HER2 2+ and
 3+."""
+LEAST_TUMOUR_MM2 = 0.02
+"""About 100 tumour cells: less may as well be an error of the map."""
 LEAST_STAINED = 30
 """Stained cells that the two patterns are judged on."""
 _BLACK = "The picture is black: give a bright-field scan, not fluorescence or an empty channel."
@@ -181,6 +183,27 @@ def cell_gates(
     gates.append(missing_gate(cells, guideline, policies=policies, mpp=mpp, tumour_known=tumour_known))
     chosen = cells[counted(cells, tumour_known=bool(case.tumour_known)) & evaluable(cells)]
     return [*gates, _nuclear_pattern(chosen), _cytoplasmic_pattern(chosen)]
+
+
+def tumour_map_gate(tumour_mm2: float) -> Gate:
+    """Check whether a mapped slide holds invasive tumour to score.
+
+    Parameters
+    ----------
+    tumour_mm2
+        Area that the map calls invasive tumour.
+    """
+    if tumour_mm2 < LEAST_TUMOUR_MM2:
+        words = (
+            f"The tissue map shows {tumour_mm2:.3f} mm2 of invasive tumour, {LEAST_TUMOUR_MM2} is needed: "
+            "look at the map, and draw the tumour (--tumour FILE) if it is there."
+        )
+        return Gate("tumour_map", "block", tumour_mm2, words)
+    words = (
+        f"A model that has learnt from synthetic slides alone says which {tumour_mm2:.2f} mm2 are invasive "
+        "tumour: look at the map, or draw the tumour (--tumour FILE)."
+    )
+    return Gate("tumour_map", "caution", tumour_mm2, words)
 
 
 def _without_tissue(overview: np.ndarray | None) -> list[Gate]:
