@@ -4,6 +4,8 @@ Outlines are planted ones: the stain along them says what the pixels still hold,
 """
 
 import os
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -11,8 +13,12 @@ import numpy as np
 import pandas as pd
 
 from her2kit.cells.matching import match_points
+from her2kit.course.data import CourseSlide
+from her2kit.pipeline import score_slide
 from her2kit.slides.pyramid import write_pyramid
 from her2kit.slides.slide import Tile, open_slide
+from her2kit.slides.white_point import find_white_point
+from her2kit.stain.separation import RUIFROK_JOHNSTON, separate
 
 PERCENTILE = 75
 """Of the stain along an outline: a quarter of the way round must be at least as strong."""
@@ -79,6 +85,63 @@ def stained_share(
         }
     ).dropna()
     return classes != "0"
+
+
+def outlines_given(slides: Sequence[CourseSlide], sizes: Sequence[float]) -> pd.DataFrame:
+    """Read small phantoms at several mpp and return the stain along each planted outline.
+
+    Returns
+    -------
+    One row a cell and mpp: ``slide`` (its number), ``mpp``, ``stained`` (planted 1+ or more), ``od``.
+    """
+    parts = []
+    for number, case in enumerate(slides):
+        cells = _counted(case)
+        stained = (cells["cell_class"] != "0").to_numpy()
+        with open_slide(case.path) as slide:
+            glass, own = find_white_point(slide).rgb, float(slide.mpp or 0)
+            for um in sizes:
+                width, height = (round(px0 * own / um) for px0 in (slide.width_px0, slide.height_px0))
+                tile = slide.read(0, 0, width, height, mpp=um)
+                dab = separate(tile.pixels, glass, RUIFROK_JOHNSTON).dab
+                od = stain_along_outlines(dab, cells, tile, slide_mpp=own)
+                parts.append(pd.DataFrame({"slide": number, "mpp": um, "stained": stained, "od": od}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def outlines_found(slides: Sequence[CourseSlide], sizes: Sequence[float]) -> pd.DataFrame:
+    """Score coarser copies of small phantoms, and hold the cells that were found against the planted ones.
+
+    Returns
+    -------
+    Index ``mpp``; ``sensitivity`` and ``specificity`` of 1+ or more against 0 over the cells found, and the
+    mean of both as ``balanced_accuracy``; nan where a slide was not scored.
+    """
+    rows = {}
+    for um in sizes:
+        pairs = [_found_at(case, um) for case in slides]
+        known = [part for part in pairs if part is not None]
+        both = pd.concat(known) if len(known) == len(pairs) else pd.DataFrame({"planted": [], "found": []})
+        planted, found = (both[name].to_numpy(bool) for name in ("planted", "found"))
+        share = [found[planted].mean(), (~found[~planted]).mean()] if planted.any() else [np.nan, np.nan]
+        rows[um] = [*share, float(np.mean(share))]
+    names = ["sensitivity", "specificity", "balanced_accuracy"]
+    return pd.DataFrame(rows, index=names).T.rename_axis("mpp")
+
+
+def _found_at(case: CourseSlide, mpp: float) -> pd.DataFrame | None:
+    with tempfile.TemporaryDirectory() as folder:
+        report = score_slide(coarse_copy(case.path, Path(folder) / "coarse.tif", mpp=mpp))
+    if report.record["status"] != "scored":
+        return None
+    with open_slide(case.path) as slide:
+        own = float(slide.mpp or 0)
+    return stained_share(_counted(case), report.cells, planted_mpp=own, mpp=report.record["slide"]["mpp"])
+
+
+def _counted(case: CourseSlide) -> pd.DataFrame:
+    cells = case.planted_cells()
+    return cells[(cells["compartment"] == "invasive") & cells["evaluable"]]
 
 
 def balanced_accuracy(truth: np.ndarray, said: np.ndarray) -> float:
