@@ -1,4 +1,4 @@
-"""Stain normalisation: how fast, how near to staintools, how near to the planted vectors.
+"""Stain: how fast, how near to staintools, how near to the planted vectors; and preprocessing as a whole.
 
 Everything is timed in one run, side by side, in rounds; ratios are medians over the rounds. Prints tables,
 writes ``reports/bench/stain.json``.
@@ -20,6 +20,7 @@ from PIL import Image
 
 from benchmarks.claims import ROOT, Claim, real_folder, write_claims
 from benchmarks.phantom import draw
+from benchmarks.preprocessing import preprocessing_claims
 from benchmarks.preprocessing import preprocessing_claims
 from her2kit.phantom.cohort import make_cohort
 from her2kit.phantom.plan import Plan
@@ -278,6 +279,7 @@ def main() -> None:
     claims += parity_claims(phantoms)
     claims += bulk_claims(phantoms)
     claims += tile_claims(phantoms)
+    claims += preprocessing_claims()
     claims += preprocessing_claims()
     write_claims("stain", claims)
 
