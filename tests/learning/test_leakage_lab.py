@@ -29,7 +29,7 @@ def planted(*, mark: float, signal: float, slides: int = 40, per_slide: int = 10
 
 
 def test_a_mark_of_the_slide_flatters_the_split_by_tile_alone():
-    found = what_it_buys(many_deals(*planted(mark=4, signal=1), seeds=range(3)), draws=300)
+    found = what_it_buys(many_deals(*planted(mark=4, signal=1), seeds=range(2)), draws=200)
     assert found["tile promised"].estimate > 0.8
     assert found["tile gap"].low > 0.2
     assert found["slide gap"].low < 0.1
@@ -37,7 +37,7 @@ def test_a_mark_of_the_slide_flatters_the_split_by_tile_alone():
 
 
 def test_without_a_mark_nothing_leaks_and_both_keep_their_promise():
-    found = what_it_buys(many_deals(*planted(mark=0, signal=3), seeds=range(3)), draws=300)
+    found = what_it_buys(many_deals(*planted(mark=0, signal=3), seeds=range(2)), draws=200)
     for way in ("tile", "slide"):
         assert abs(found[f"{way} gap"].estimate) < 0.08
         assert found[f"{way} gap"].low < 0 < found[f"{way} gap"].high

@@ -11,7 +11,7 @@ from her2kit.learning.leakage import check_split
 from her2kit.learning.split_table import balance, read_split, write_split
 from her2kit.learning.splits import EIGHT_ONE_ONE, MIHIC_PARTS, folds, nested, split
 
-MORE = settings(deadline=None, max_examples=60)
+MORE = settings(deadline=None, max_examples=30)
 THIRDS = {"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}
 
 
@@ -109,9 +109,9 @@ def test_another_seed_deals_anew():
 def test_over_many_seeds_each_unit_is_tested_as_often():
     """The dealing favours no slide: each is in the test part in a fifth of the seeds."""
     table = tiles_of(30, per_slide=1)
-    tested = np.mean([split(table, parts=MIHIC_PARTS, seed=s) == "test" for s in range(600)], axis=0)
+    tested = np.mean([split(table, parts=MIHIC_PARTS, seed=s) == "test" for s in range(300)], axis=0)
     assert abs(tested.mean() - 0.2) < 1e-9
-    assert np.abs(tested - 0.2).max() < 5 * np.sqrt(0.2 * 0.8 / 600)
+    assert np.abs(tested - 0.2).max() < 5 * np.sqrt(0.2 * 0.8 / 300)
 
 
 def test_a_unit_with_several_labels_counts_for_its_rarest():
