@@ -21,7 +21,6 @@ from PIL import Image
 from benchmarks.claims import ROOT, Claim, real_folder, write_claims
 from benchmarks.phantom import draw
 from benchmarks.preprocessing import preprocessing_claims
-from benchmarks.preprocessing import preprocessing_claims
 from her2kit.phantom.cohort import make_cohort
 from her2kit.phantom.plan import Plan
 from her2kit.phantom.ready import ready_case
@@ -279,7 +278,6 @@ def main() -> None:
     claims += parity_claims(phantoms)
     claims += bulk_claims(phantoms)
     claims += tile_claims(phantoms)
-    claims += preprocessing_claims()
     claims += preprocessing_claims()
     write_claims("stain", claims)
 
