@@ -24,9 +24,9 @@ from numba import njit
 from her2kit.learning.pictures import read_picture
 
 MOST_BITS = 32
-"""Of 256 bits that may differ between copies. Measured in ``benchmarks/splits.py`` on tiles of real HER2 cores
-(128 px, 0.5 um per pixel): copies are found of 97 in 100 tiles after JPEG at quality 50 or a tenth brighter, of
-all at half the size; none of 2,275,911 pairs of different tiles is called a copy."""
+"""Of 256 bits that may differ between copies. Measured in ``benchmarks/splits.py`` on tiles of real HER2
+cores (128 px, 0.5 um per pixel): copies are found of 97 in 100 tiles after JPEG at quality 50 or a tenth
+brighter, of all at half the size; none of 2,275,911 pairs of different tiles is called a copy."""
 FLAT = 2.0
 """Grey levels: below this standard deviation of the small picture a pattern is mostly noise and JPEG."""
 _SIDE, _FREQUENCIES, _WORDS = 32, 16, 4
