@@ -12,7 +12,7 @@ import pandas as pd
 from her2kit.course.processes import cores
 from her2kit.errors import SlideError
 from her2kit.exchange.parquet import read_table
-from her2kit.learning.datasets import fixtures
+from her2kit.learning.datasets import fixture_ignite, fixtures
 from her2kit.manifest import read_manifest
 from her2kit.phantom.cohort import make_cohort, plan_cohort
 from her2kit.phantom.folder import whole_folder
@@ -139,7 +139,8 @@ def small_dataset(key: str, *, folder: str | Path = "../data/notebooks", **optio
     name = "_".join(f"{word}" for word in ("like", key, *map(str, options.values())))
     home = Path(folder) / name
     if not home.is_dir():
-        getattr(fixtures, f"write_{key}")(home, **options)
+        writers = fixture_ignite if key == "ignite" else fixtures
+        getattr(writers, f"write_{key}")(home, **options)
     return home
 
 
