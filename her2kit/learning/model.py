@@ -93,12 +93,18 @@ def to_probabilities(logits: Any, card: Card) -> Any:
 
 def _classifier(name: str, n_classes: int, channels: int, pretrained: bool, options: dict[str, Any]) -> Any:
     import timm
+    import torch
 
     if not timm.is_model(name):
         raise ValueError(
             f"architecture={name!r} is not known to timm; near: {_near(name, timm.list_models())}"
         )
-    return timm.create_model(name, pretrained, num_classes=n_classes, in_chans=channels, **options)
+    net = timm.create_model(name, pretrained, num_classes=n_classes, in_chans=channels, **options)
+    head = net.get_classifier()
+    if isinstance(head, torch.nn.Linear):  # timm's own start is wide for few classes: losses of 3 and more
+        torch.nn.init.normal_(head.weight, std=0.01)
+        torch.nn.init.zeros_(head.bias)
+    return net
 
 
 def _segmenter(name: str, n_classes: int, channels: int, pretrained: bool, options: dict[str, Any]) -> Any:
