@@ -78,6 +78,9 @@ def score(
         str | None, typer.Option(help="amplified, not_amplified, group1 to group5, unknown.")
     ] = None,
     control: Annotated[str | None, typer.Option(help="Control tissue: valid, failed or unknown.")] = None,
+    stain: Annotated[
+        str | None, typer.Option(help="What the slides are stained for, if the manifest is wrong: her2.")
+    ] = None,
     detector: Annotated[str, typer.Option(help="auto or classical.")] = "auto",
     limit_of_detection: Annotated[
         list[str] | None,
@@ -99,7 +102,7 @@ def score(
         _wrong_call("no slide given; name slides or pass --manifest FILE.csv")
     given: dict[str, Any] = {
         "mpp": mpp, "guideline": guideline, "tumour": tumour, "ish": ish,
-        "control": control, "detector": detector, "workers": workers,
+        "control": control, "stain": stain, "detector": detector, "workers": workers,
     }  # fmt: skip
     try:
         if limit_of_detection:
@@ -110,6 +113,40 @@ def score(
     _need_folder(out)
     with _room_to_write("then go on with --resume"):
         failed = score_cohort(jobs, out, resume=resume)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def pdl1(
+    slides: Annotated[list[Path], typer.Argument(help="Slides stained for PD-L1.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the results, one folder a slide.")] = Path(
+        "reports/pdl1"
+    ),
+    mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel; 0.25 is usual at 40x.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Tiles worked on at a time; default and at most one a core.")
+    ] = None,
+) -> None:
+    """Score slides stained for PD-L1: TPS, CPS and TAP in pdl1.json, with the cells and the tissue map."""
+    from her2kit.pdl1 import score_pdl1
+
+    _need_folder(out)
+    failed = False
+    for slide in slides:
+        try:
+            with _room_to_write("then run this again"):
+                record = score_pdl1(slide, mpp=mpp, workers=workers, out=out / slide.stem).record
+        except Her2Error as error:
+            typer.echo(f"{slide.stem}: failed: {error}", err=True)
+            failed = True
+            continue
+        except ValueError as error:
+            _wrong_call(str(error))
+        if record["status"] == "scored":
+            shares = (f"{n.upper()} {record[n]:.1f}" for n in ("tps", "cps", "tap") if record[n] is not None)
+            typer.echo(f"{slide.stem}: {', '.join(shares)}; {record['n_tumour']:,} tumour cells")
+        else:
+            typer.echo(f"{slide.stem}: not evaluable ({' '.join(record['words'])})")
     raise typer.Exit(1 if failed else 0)
 
 

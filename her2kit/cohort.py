@@ -29,6 +29,7 @@ FROM_MANIFEST = {
     "ish": "ish",
     "control": "control_status",
     "tumour": "tumour_path",
+    "stain": "stain",
 }
 """Which manifest column gives which setting where the command line does not."""
 

@@ -17,7 +17,7 @@ from her2kit.cells.table import empty_cells
 from her2kit.regions.network import TissueNetwork, shipped_network
 from her2kit.regions.tissue_map import TissueMap, map_tissue
 from her2kit.scoring.gate import Gate
-from her2kit.scoring.gates import mpp_gate, picture_gates
+from her2kit.scoring.gates import mpp_gate, picture_gates, stain_gate
 from her2kit.settings import ScoreSettings
 from her2kit.slides.sample import sample_fields
 from her2kit.slides.slide import Slide, open_slide
@@ -119,7 +119,8 @@ def _measure(
     progress: Progress | None,
     say: Callable[[str], None],
 ) -> Measured:
-    gates = [mpp_gate(slide.mpp)]
+    refused = stain_gate(settings.stain)
+    gates = [refused] if refused else [mpp_gate(slide.mpp)]
     nothing = Measured(slide.path, name, slide, None, None, None, tuple(gates), empty_cells(), 0.0)
     if slide.mpp is None or nothing.blocked:
         return nothing

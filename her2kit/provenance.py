@@ -18,6 +18,7 @@ LIBRARIES = (
     "opencv-python-headless",
     "openslide-python",
     "openslide-bin",
+    "onnxruntime",
     "scipy",
     "pandas",
 )
@@ -39,7 +40,7 @@ def replay_command(path: str | os.PathLike, settings: ScoreSettings) -> str:
     """Return the command line that scores the slide again in the same way; of policies, one has a flag."""
     default = ScoreSettings()
     words = ["her2kit", "score", str(path)]
-    for name in ("mpp", "guideline", "tumour", "ish", "control", "detector"):
+    for name in ("mpp", "guideline", "tumour", "ish", "control", "stain", "detector"):
         value = getattr(settings, name)
         if value != getattr(default, name):
             words += [f"--{name}", str(value)]

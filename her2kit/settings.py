@@ -27,6 +27,8 @@ class ScoreSettings:
     """Result of in situ hybridisation; changes the category, never the score."""
     control: str = "unknown"
     """Control tissue: valid, failed or unknown."""
+    stain: str = "her2"
+    """What the slide is stained for, as its manifest says; anything but HER2 is refused."""
     detector: str = "auto"
     policies: Policies = field(default_factory=Policies)
     tile_px: int = 2048

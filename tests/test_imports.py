@@ -26,6 +26,7 @@ ORDER = (
     ("report",),
     ("measure", "assess", "corrected"),
     ("pipeline",),
+    ("pdl1",),
     ("cohort", "rescore"),
     ("cluster",),
     ("validation",),

@@ -286,3 +286,20 @@ def test_a_full_disk_behind_stdout_is_one_line(tmp_path):
     assert result.returncode == 1
     assert "her2kit: stopped: stdout" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_slide_that_its_manifest_calls_pdl1_gets_no_her2_score(cohort, tmp_path):
+    table = pd.read_csv(cohort / "manifest.csv").head(1)
+    table["path"] = [str(cohort / path) for path in table["path"]]
+    table["tumour_path"] = ""
+    table.assign(stain="PD-L1").to_csv(tmp_path / "m.csv", index=False)
+    result = her2kit("score", "--manifest", tmp_path / "m.csv", "--out", tmp_path / "out")
+    assert result.returncode == 0
+    assert "not evaluable (stain: The slide is stained for PD-L1, not for HER2" in result.stdout
+    assert "her2kit pdl1" in result.stdout
+    record = json.loads((tmp_path / "out" / table["slide_id"][0] / "score.json").read_text())
+    assert (record["score"], record["n_cells"]) == (None, 0)
+    assert [gate["name"] for gate in record["gates"]] == ["stain"]
+    assert "--stain PD-L1" in record["provenance"]["command"]
+    jobs = jobs_of([], tmp_path / "m.csv", {"stain": "her2"})
+    assert jobs[0].settings.stain == "her2"

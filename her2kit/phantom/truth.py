@@ -31,6 +31,7 @@ from her2kit.phantom.regions import (
 )
 from her2kit.phantom.render import Block, Scene
 from her2kit.phantom.rule import cell_class, planted_score
+from her2kit.phantom.rule_pdl1 import planted_pdl1
 from her2kit.phantom.shapes import EPITHELIAL, FIBROBLAST, LYMPHOCYTE, MACROPHAGE
 from her2kit.phantom.stain import perimeter_share
 
@@ -103,14 +104,22 @@ class Truth:
         return (self.crest[keep] * weight).sum(axis=1) / weight.sum(axis=1)
 
     def score(self, table: pd.DataFrame, tissue: FineTissue) -> dict:
-        """Return the planted score and what the slide was made from."""
+        """Return the planted score and what the slide was made from.
+
+        A HER2 score is planted on a HER2 slide alone, the three PD-L1 scores on a PD-L1 slide.
+        """
         plan = self.scene.plan
         invasive = table[table["compartment"] == "invasive"]
         pairs = list(zip(invasive["completeness_word"], invasive["intensity"], strict=True))
         counts = {pair: pairs.count(pair) for pair in PAIRS}
+        planted = planted_score(counts, plan.guideline)
+        if plan.stain != "her2":
+            planted = dict.fromkeys(planted) | {"status": "not_evaluable", "n_cells": len(invasive)}
+        if plan.stain == "pdl1":
+            planted["pdl1"] = planted_pdl1(table, region_raster(tissue), mpp=plan.pixel_um)
         return {
             "slide_id": plan.slide_id,
-            **planted_score(counts, plan.guideline),
+            **planted,
             "guideline": plan.guideline,
             "pairs": {" ".join(pair): count for pair, count in counts.items()},
             "n_by_compartment": table["compartment"].value_counts().sort_index().to_dict(),

@@ -56,6 +56,8 @@ NUCLEAR_OD, STAINED_OD = 0.15, 0.10
 LEAST_RATIO = 2.2
 """Median of membrane over cytoplasm in stained cells: 1.7 with cytoplasmic stain, 2.9-4.0 in HER2 2+ and
 3+."""
+HER2_WORDS = ("her2", "erbb2", "cerbb2", "ihc", "hdab")
+"""How a HER2 slide's stain may be called, letters and digits alone; what follows does not matter."""
 LEAST_TUMOUR_MM2 = 0.02
 """About 100 tumour cells: less may as well be an error of the map."""
 LEAST_STAINED = 30
@@ -183,6 +185,25 @@ def cell_gates(
     gates.append(missing_gate(cells, guideline, policies=policies, mpp=mpp, tumour_known=tumour_known))
     chosen = cells[counted(cells, tumour_known=bool(case.tumour_known)) & evaluable(cells)]
     return [*gates, _nuclear_pattern(chosen), _cytoplasmic_pattern(chosen)]
+
+
+def stain_gate(stain: str) -> Gate | None:
+    """Refuse a slide that is known to be stained for something else than HER2; None for HER2.
+
+    Parameters
+    ----------
+    stain
+        What its manifest says.
+    """
+    word = "".join(c for c in stain.lower() if c.isalnum())
+    if word.startswith(HER2_WORDS):
+        return None
+    words = f"The slide is stained for {stain}, not for HER2: no HER2 score can be read from it."
+    if word == "pdl1":
+        words += " Run her2kit pdl1 for TPS, CPS and TAP."
+    else:
+        words += " Write her2 in the manifest's column stain, or pass --stain her2, if that is wrong."
+    return Gate("stain", "block", stain, words)
 
 
 def tumour_map_gate(tumour_mm2: float) -> Gate:

@@ -96,11 +96,7 @@ def pdl1_score(
     ValueError
         If the slide is not stained for PD-L1, a column is missing, or no cell has a type.
     """
-    if stain.lower().replace("-", "") != "pdl1":
-        raise ValueError(
-            f"stain={stain!r}; TPS, CPS and TAP are defined for PD-L1 alone, so pass a slide whose stain is "
-            "'pdl1', or score HER2 with slide_score"
-        )
+    check_stain(stain)
     if not (mpp > 0 and map_um > 0):
         raise ValueError(f"mpp={mpp!r}, map_um={map_um!r}; pass micrometres per pixel, > 0")
     _check(cells)
@@ -145,6 +141,15 @@ def pdl1_score(
             else "TAP: left out, since the map holds no tumour."
         )
     return Pdl1Score("scored", tps, cps, tap, **counts, tumour_area_um2=area_um2, words=tuple(said))
+
+
+def check_stain(stain: str) -> None:
+    """Raise ValueError if a slide is not stained for PD-L1."""
+    if stain.lower().replace("-", "") != "pdl1":
+        raise ValueError(
+            f"stain={stain!r}; TPS, CPS and TAP are defined for PD-L1 alone, so pass a slide whose stain is "
+            "'pdl1', or score HER2 with slide_score"
+        )
 
 
 def tumour_area(tissue_map: np.ndarray, *, map_um: float, stroma_um: float = STROMA_UM) -> np.ndarray:
