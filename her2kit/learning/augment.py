@@ -25,7 +25,7 @@ class Augmentation:
 
     turn: bool = True
     """Quarter turns and mirror images, all eight alike; of what is not square only the four that fit."""
-    jitter: float = 0.2
+    jitter: float = 0.1
     """Most change of brightness, contrast and saturation, as a share; of hue a tenth of that."""
     randaugment: int = 0
     """Operations of RandAugment a tile; 0 leaves it out, 2 is usual. Its colours may turn brown to blue."""
