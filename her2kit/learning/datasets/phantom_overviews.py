@@ -50,34 +50,30 @@ def overview_plans(
     for index in range(slides):
         rng = np.random.default_rng([seed, index])
         case = ready_case(COHORT[int(rng.integers(len(COHORT)))])
-        for name in ("mix", "patterns", "hematoxylin_gain", "dab_gain", "normal_fractions"):
-            case.pop(name, None)
         spacing = float(rng.uniform(8.2, 10.0))
         site = jittered_site(SITES[sites[index % len(sites)]], rng, site_jitter)
         side = round(SIDE_UM / (mpp or site.mpp))
-        plans.append(
-            Plan(
-                **case,
-                slide_id=f"overview_{seed}_{index:03d}",
-                size_px=(side, side),
-                mpp=mpp,
-                site=site,
-                seed=int(rng.integers(1 << 31)),
-                stain=STAINS[int(rng.integers(len(STAINS)))],
-                specimen=SPECIMENS[int(rng.integers(len(SPECIMENS)))],
-                patterns=tuple(PATTERNS[i] for i in rng.choice(len(PATTERNS), 2, replace=False)),
-                mix=_mix(rng),
-                in_situ_fractions=_any_stain(rng),
-                normal_fractions=_any_stain(rng, weak=0.7),
-                dab_gain=float(np.exp(rng.normal(0, 0.2))),
-                hematoxylin_gain=float(np.exp(rng.normal(0, 0.25))),
-                cell_spacing_um=spacing,
-                nucleus_um2=float(rng.uniform(38, 0.72 * spacing**2)),
-                heterogeneity_um=float(rng.uniform(60, 260)),
-                clustering=float(rng.uniform(0.3, 0.95)),
-                positive=(float(rng.uniform(0, 1)), float(rng.uniform(0, 0.6))),
-            )
+        drawn = dict(
+            slide_id=f"overview_{seed}_{index:03d}",
+            size_px=(side, side),
+            mpp=mpp,
+            site=site,
+            seed=int(rng.integers(1 << 31)),
+            stain=STAINS[int(rng.integers(len(STAINS)))],
+            specimen=SPECIMENS[int(rng.integers(len(SPECIMENS)))],
+            patterns=tuple(PATTERNS[i] for i in rng.choice(len(PATTERNS), 2, replace=False)),
+            mix=_mix(rng),
+            in_situ_fractions=_any_stain(rng),
+            normal_fractions=_any_stain(rng, weak=0.7),
+            dab_gain=float(np.exp(rng.normal(0, 0.2))),
+            hematoxylin_gain=float(np.exp(rng.normal(0, 0.25))),
+            cell_spacing_um=spacing,
+            nucleus_um2=float(rng.uniform(38, 0.72 * spacing**2)),
+            heterogeneity_um=float(rng.uniform(60, 260)),
+            clustering=float(rng.uniform(0.3, 0.95)),
+            positive=(float(rng.uniform(0, 1)), float(rng.uniform(0, 0.6))),
         )
+        plans.append(Plan(**case | drawn))
     return plans
 
 
