@@ -4,11 +4,13 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from her2kit import phantom
 from her2kit.course.processes import cores
 from her2kit.errors import SlideError
 from her2kit.exchange.parquet import read_table
@@ -86,7 +88,7 @@ def slide_or_phantom(
                 f"slide_path={slide_path!r} is not a file; give the path of a slide, or leave it empty"
             )
         return CourseSlide(Path(slide_path), tumour_path or "none", None)
-    home = Path(folder) / f"{stain}_{case}_{size_px}_{seed}"
+    home = kept_below(folder) / f"{stain}_{case}_{size_px}_{seed}"
     if not home.is_dir():  # a cohort appears whole or not at all
         make_cohort(home, slides=1, seed=seed, size_px=size_px, mpp=0.25, sites=1, stain=stain, cases=[case])
     return _kept(home, tumour_path, scored=stain == "her2")
@@ -109,7 +111,7 @@ def phantom_cohort(
     The arguments are those of ``phantom.cohort.make_cohort``.
     """
     mark = zlib.crc32(repr((mpp, sites, list(cases or ()), stain, degrade)).encode())
-    home = Path(folder) / f"cohort_{slides}_{size_px}_{seed}_{mark:08x}"
+    home = kept_below(folder) / f"cohort_{slides}_{size_px}_{seed}_{mark:08x}"
     if not home.is_dir():  # a cohort appears whole or not at all
         make_cohort(
             home,
@@ -137,7 +139,7 @@ def small_dataset(key: str, *, folder: str | Path = "../data/notebooks", **optio
         What its writer takes.
     """
     name = "_".join(f"{word}" for word in ("like", key, *map(str, options.values())))
-    home = Path(folder) / name
+    home = kept_below(folder) / name
     if not home.is_dir():
         writers = fixture_ignite if key == "ignite" else fixtures
         getattr(writers, f"write_{key}")(home, **options)
@@ -148,7 +150,7 @@ def in_situ_phantom(
     *, size_px: int = 1536, seed: int = 0, folder: str | Path = "../data/notebooks"
 ) -> CourseSlide:
     """Return a phantom of unstained invasive tumour (0) and intense carcinoma in situ; made once."""
-    home = Path(folder) / f"in_situ_{size_px}_{seed}"
+    home = kept_below(folder) / f"in_situ_{size_px}_{seed}"
     if not home.is_dir():
         (plan,) = plan_cohort(slides=1, seed=seed, size_px=size_px, mpp=0.25, sites=1, cases=["0-null"])
         mix = Mix(invasive=0.45, in_situ=0.25, normal=0.0, immune=0.02, necrosis=0.0, fat=0.0)
@@ -163,6 +165,20 @@ def _kept(home: Path, tumour_path: str, *, scored: bool) -> CourseSlide:
     truth = home / "truth" / path.stem
     planted = json.loads((truth / "score.json").read_text())["score"] if scored else None
     return CourseSlide(path, tumour_path or str(truth / "tumour.geojson"), planted, truth)
+
+
+@cache
+def _phantom_mark() -> str:
+    """Return eight digits that change with the phantom's code: slides of an older one are not used again."""
+    mark = 0
+    for module in sorted(Path(phantom.__file__).parent.glob("*.py")):
+        mark = zlib.crc32(module.read_bytes(), mark)
+    return f"{mark:08x}"
+
+
+def kept_below(folder: str | Path) -> Path:
+    """Return where phantoms are kept below ``folder``: another place once the phantom's code has changed."""
+    return Path(folder) / f"phantoms-{_phantom_mark()}"
 
 
 def densest_field(cells: pd.DataFrame, *, side_px0: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from her2kit.course import data
 from her2kit.course.data import phantom_cohort, small_dataset
 from her2kit.learning.datasets.door import load
 
@@ -17,7 +18,15 @@ def test_a_cohort_is_made_once_and_another_wish_is_another_cohort(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.tif")} == made
     other = phantom_cohort(**wish, cases=["3+"])
     assert set(other["label"]) == {"3+"}
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.rglob("manifest.csv"))) == 2
+
+
+def test_phantoms_of_older_code_are_not_used_again(tmp_path, monkeypatch):
+    wish = {"slides": 1, "size_px": 256, "sites": 1, "folder": tmp_path}
+    phantom_cohort(**wish)
+    monkeypatch.setattr(data, "_phantom_mark", lambda: "00000000")
+    phantom_cohort(**wish)
+    assert len(list(tmp_path.rglob("manifest.csv"))) == 2
 
 
 def test_a_small_dataset_is_read_by_its_loader(tmp_path):
