@@ -165,7 +165,7 @@ def save_report(report: SlideReport, folder: str | os.PathLike) -> Path:
 
 def _tumour_regions(settings: ScoreSettings) -> list[Region]:
     """Return the regions of the settings' file; an empty list where there is none."""
-    if settings.tumour == "none":
+    if settings.tumour in ("none", "auto"):
         return []
     regions = read_regions(settings.tumour)
     if not invasive_regions(regions):

@@ -57,8 +57,14 @@ class TissueNetwork:
 
 
 def shipped_network(*, threads: int = 0) -> TissueNetwork:
-    """Load the model that comes with the kit."""
-    return load_network(Path(str(files("her2kit"))) / "weights" / SHIPPED, threads=threads)
+    """Load the model that comes with the kit; a WeightsError where it does not."""
+    path = Path(str(files("her2kit"))) / "weights" / SHIPPED
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: this copy of her2kit has no tissue network; draw the tumour and pass its GeoJSON, "
+            "or train one: python -m her2kit.learning.ship_tissue"
+        )
+    return load_network(path, threads=threads)
 
 
 def load_network(path: str | os.PathLike, *, threads: int = 0) -> TissueNetwork:
