@@ -100,7 +100,7 @@ def phantom_regions(
         if not part[i]:
             continue
         for _ in range(per_slide):
-            place = max((_place(rng, mask.shape, sides_um, mpp) for _ in range(4)),
+            place = max((_place(rng, mask.shape, sides_um, mpp) for _ in range(10)),
                         key=lambda at, of=mask: rarity[of[at]].mean())  # fmt: skip
             pictures.append(np.ascontiguousarray(picture[place]))
             whole.append(np.ascontiguousarray(mask[place]))

@@ -21,7 +21,7 @@ def in_rows(
     *,
     key: Mapping[str, str] | None = None,
     titles: Sequence[str] = (),
-    width: float = 8.0,
+    width: float = 5.4,
 ) -> "Figure":
     """Draw rows of pictures, each column as wide as its first picture, with a key of colours below.
 
