@@ -30,7 +30,7 @@ def against_the_rest(roc: pd.DataFrame, precision_recall: pd.DataFrame) -> "Figu
     """
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.0), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(6.6, 2.8), layout="constrained")
     for ax, table, x, y, area in (
         (axes[0], roc, "false_positive_rate", "recall", "auc"),
         (axes[1], precision_recall, "recall", "precision", "average_precision"),
