@@ -44,7 +44,7 @@ def clones(rng: np.random.Generator, xy: np.ndarray, share: float, side_um: floa
 
 
 def spots(rng: np.random.Generator, xy: np.ndarray, share: float, side_um: float) -> np.ndarray:
-    """Round spots of 100 um radius, laid by chance, full of stain; a quarter of the share lies between them."""
+    """Round spots of 100 um radius by chance, full of stain; a quarter of the share lies between them."""
     from scipy.spatial import KDTree
 
     radius, inside, background = 100.0, 0.8, share / 4

@@ -84,12 +84,16 @@ def lines_of(
     return out
 
 
-def deciding_line(lines: list[dict[str, Any]], p_score: dict[str, float] | None) -> dict[str, Any] | None:
-    """Return the line on which the least sure border between two scores hangs."""
+def deciding_line(
+    lines: list[dict[str, Any]], p_score: dict[str, float] | None, score: str
+) -> dict[str, Any] | None:
+    """Return the line on which the less sure of the score's two borders hangs; if both are sure, its own."""
     if p_score is None:
         return None
     at_least = {c: sum(p_score[d] for d in CLASSES[CLASSES.index(c) :]) for c in CLASSES[1:]}
-    border = min(at_least, key=lambda c: abs(at_least[c] - 0.5))
+    own = CLASSES.index(score)
+    borders = [c for c in (score, *CLASSES[own + 1 : own + 2]) if c in at_least]
+    border = min(borders, key=lambda c: round(abs(at_least[c] - 0.5), 3))
     return max((line for line in lines if line["score"] == border), key=lambda line: line["p_fires_tumour"])
 
 

@@ -115,7 +115,7 @@ def uncertainty(
     draws_of = {"slide": chain.slide, "tumour": chain.tumour, "sampling": chain.sampling}
     lines = lines_of(chain.errors, draws_of, guideline, policies, known=reading is not None)
     p_slide, p_tumour = (_p_score(shares, guideline, policies, n) for shares in (chain.slide, chain.tumour))
-    deciding = deciding_line(lines, p_tumour)
+    deciding = deciding_line(lines, p_tumour, score)
     error = chain.errors[0 if deciding is None else deciding["step"]]
     found: dict[str, Any] = {
         "confidence": CONFIDENCE,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from her2kit.cells.table import conform_cells
+from her2kit.scoring.borderline import deciding_line
 from her2kit.scoring.guideline import GUIDELINES, Policies, slide_score
 from her2kit.scoring.reading_error import ReadingError, measure_reading, negative_limit, shipped_reading_error
 from her2kit.scoring.rules import detection_limit
@@ -404,3 +405,18 @@ def test_messages(call, words):
 def test_the_shipped_card_is_asked_by_organ_and_resolution():
     assert shipped_reading_error("breast", None) is None
     assert 0.5 < BORDERLINE < 1
+
+
+@pytest.mark.parametrize(
+    ("p", "score", "decides"),
+    [
+        ({"0": 0, "1+": 0, "2+": 0, "3+": 1}, "3+", "3+"),
+        ({"0": 0, "1+": 1, "2+": 0, "3+": 0}, "1+", "1+"),
+        ({"0": 0, "1+": 0.9, "2+": 0.1, "3+": 0}, "1+", "2+"),
+        ({"0": 0.3, "1+": 0.7, "2+": 0, "3+": 0}, "1+", "1+"),
+        ({"0": 1, "1+": 0, "2+": 0, "3+": 0}, "0", "1+"),
+    ],
+)
+def test_the_line_that_decides_is_a_border_of_the_score(p, score, decides):
+    lines = [{"score": s, "p_fires_tumour": 0.5} for s in ("1+", "2+", "3+")]
+    assert deciding_line(lines, p, score)["score"] == decides
