@@ -162,7 +162,7 @@ def _chain(
     counts = np.array([np.count_nonzero(levels > step) for step in range(steps)])
     if reading is None:
         return _Chain(counts, errors, slide, sampling, sampling)
-    corrected = [_corrected(shares, reading, seed) for shares in (slide, sampling)]
+    corrected = [_corrected(shares, reading, len(levels), seed) for shares in (slide, sampling)]
     return _Chain(counts, errors, corrected[0], corrected[1], sampling)
 
 
@@ -186,10 +186,12 @@ def _draw(
     return np.minimum.accumulate(out, axis=1)
 
 
-def _corrected(above: np.ndarray, reading: ReadingError, seed: int) -> np.ndarray:
-    """Return the shares above each step, corrected for misread cells."""
+def _corrected(above: np.ndarray, reading: ReadingError, n: int, seed: int) -> np.ndarray:
+    """Return the shares above each step, corrected for misread cells; less than half a cell is none."""
     of_level = -np.diff(above, axis=1, prepend=1.0, append=0.0)
     true = reading.corrected(of_level, np.random.default_rng([seed, 2]))
+    true[true < 0.5 / n] = 0
+    true /= true.sum(axis=1, keepdims=True)
     return true[:, ::-1].cumsum(axis=1)[:, -2::-1]
 
 
