@@ -100,8 +100,8 @@ def phantom_regions(
         if not part[i]:
             continue
         for _ in range(per_slide):
-            place = max((_place(rng, mask.shape, sides_um, mpp) for _ in range(10)),
-                        key=lambda at, of=mask: rarity[of[at]].mean())  # fmt: skip
+            places = [_place(rng, mask.shape, sides_um, mpp) for _ in range(10)]
+            place = places[int(np.argmax([rarity[mask[at]].mean() for at in places]))]
             pictures.append(np.ascontiguousarray(picture[place]))
             whole.append(np.ascontiguousarray(mask[place]))
             share = gaps if part[i] in ("train", "val") else 0.0
@@ -118,8 +118,9 @@ def ignite_regions(folder: str | os.PathLike, *, seed: int = 0) -> Regions:
     dealt = split(table[~test], unit="patient_id", parts={"train": 0.9, "val": 0.1}, stratify=None, seed=seed)
     table["part"] = "test"
     table.loc[~test, "part"] = dealt.to_numpy()
-    names, paths = tuple(n.lower() for n in ignite.CLASSES), [list(table[k]) for k in ("path", "mask_path")]
-    return Regions(table, *paths, None, names, _IGNITE_COLOURS, ignite.MPP, ignite.read_mask)
+    names = tuple(name.lower() for name in ignite.CLASSES)
+    pictures, masks = list(table["path"]), list(table["mask_path"])
+    return Regions(table, pictures, masks, None, names, _IGNITE_COLOURS, ignite.MPP, ignite.read_mask)
 
 
 def with_gaps(mask: np.ndarray, *, share: float, rng: np.random.Generator) -> np.ndarray:
