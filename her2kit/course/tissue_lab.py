@@ -30,7 +30,7 @@ from her2kit.slides.slide import open_slide
 
 GROWTH = ("solid",)
 """Growth in sheets: a tile of a thin cord of tumour is mostly stroma."""
-LOBULE, FREE_OF_TUMOUR = 0.3, 0.1
+LOBULE, FREE_OF_TUMOUR = 0.38, 0.1
 """Normal glands lie in lobules with stroma between them, and who annotates rings the lobule: a tile is
 ``other`` from this share of glands on, where tumour fills no more than the second share."""
 
@@ -124,7 +124,7 @@ def tissue_cohort(
 
 
 def _mix(rng: np.random.Generator) -> Mix:
-    usual = {"invasive": 0.34, "normal": 0.17, "immune": 0.12, "necrosis": 0.15, "fat": 0.09}
+    usual = {"invasive": 0.28, "normal": 0.22, "immune": 0.14, "necrosis": 0.15, "fat": 0.09}
     drawn = {name: float(share * rng.uniform(0.85, 1.13)) for name, share in usual.items()}
     return Mix(in_situ=0.0, vessels=0.004, **drawn)
 

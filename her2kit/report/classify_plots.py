@@ -30,7 +30,7 @@ def against_the_rest(roc: pd.DataFrame, precision_recall: pd.DataFrame) -> "Figu
     """
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(6.6, 2.8), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(8, 2.7), layout="constrained")
     for ax, table, x, y, area in (
         (axes[0], roc, "false_positive_rate", "recall", "auc"),
         (axes[1], precision_recall, "recall", "precision", "average_precision"),
@@ -43,11 +43,7 @@ def against_the_rest(roc: pd.DataFrame, precision_recall: pd.DataFrame) -> "Figu
         ax.spines[["top", "right"]].set_visible(False)
         title = "area under the curve" if area == "auc" else "average precision"
         ax.legend(
-            frameon=False,
-            fontsize=8,
-            title=title,
-            title_fontsize=8,
-            loc="lower right" if area == "auc" else "lower left",
+            frameon=False, fontsize=8, title=title, title_fontsize=8, loc="upper left", bbox_to_anchor=(1, 1)
         )
     return figure
 
@@ -64,7 +60,7 @@ def step_uphill(
     height
         float (n, n) loss over the square of -reach to reach; rows go up.
     """
-    ax = new_axes(ax, (4.6, 4.0))
+    ax = new_axes(ax, (7.2, 3.8))
     ax.contourf(height, levels=18, cmap="Greys", alpha=0.75, extent=(-reach, reach, -reach, reach))
     start, uphill = tuple(passes["weights"]), tuple(passes["uphill"])
     ax.annotate("", uphill, start, arrowprops={"arrowstyle": "-|>", "color": "#C2182B", "linewidth": 2})
@@ -81,7 +77,7 @@ def step_uphill(
     ax.plot(*start, "o", color=INK, markersize=6)
     ax.plot(*uphill, "o", color="#C2182B", markersize=6)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="weight 1", ylabel="weight 2", aspect="equal")
-    ax.legend(frameon=True, fontsize=8, loc="upper left", framealpha=0.9, edgecolor="none")
+    ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.02, 1))
     ax.spines[:].set_color(SOFT)
     return ax
 
