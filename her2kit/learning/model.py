@@ -100,7 +100,7 @@ def _classifier(name: str, n_classes: int, channels: int, pretrained: bool, opti
             f"architecture={name!r} is not known to timm; near: {_near(name, timm.list_models())}"
         )
     net = timm.create_model(name, pretrained, num_classes=n_classes, in_chans=channels, **options)
-    head = net.get_classifier()
+    head = net.get_classifier()  # type: ignore[operator]
     if isinstance(head, torch.nn.Linear):  # timm's own start is wide for few classes: losses of 3 and more
         torch.nn.init.normal_(head.weight, std=0.01)
         torch.nn.init.zeros_(head.bias)
