@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from her2kit.cells.table import TISSUES, TissueClass
-from her2kit.course.data import PLAIN_CASES
+from her2kit.course.data import PLAIN_CASES, kept_below
 from her2kit.course.processes import cores
 from her2kit.learning.datasets.mihic import LABELS, load
 from her2kit.learning.pictures import read_picture, read_raster
@@ -113,7 +113,7 @@ def tissue_cohort(
     folder: str | Path = "../data/notebooks",
 ) -> pd.DataFrame:
     """Return the manifest of slides of `tissue_plans`, made once and kept below ``folder``."""
-    home = Path(folder) / f"tissue_{slides}_{size_px}_{seed}_{mpp:g}_{sites}"
+    home = kept_below(folder) / f"tissue_{slides}_{size_px}_{seed}_{mpp:g}_{sites}"
     if not home.is_dir():  # a cohort appears whole or not at all
         plans = tissue_plans(slides=slides, seed=seed, size_px=size_px, mpp=mpp, sites=sites)
         with whole_folder(home, overwrite=False) as part:
