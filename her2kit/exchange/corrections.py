@@ -8,12 +8,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import shapely
-
 from her2kit.errors import RegionError
 from her2kit.exchange.cell_text import CLASS_RGB
 from her2kit.exchange.features import read_features
-from her2kit.exchange.geojson import Region
+from her2kit.exchange.geojson import Region, region_of
 
 NOT_EVALUABLE = "not evaluable"
 TYPES = {
@@ -72,7 +70,7 @@ def read_corrections(path: str | os.PathLike) -> Corrections:
                 raise RegionError(
                     f"{path}: cell {key} is there twice, with different classes; keep one of them"
                 )
-        elif (region := _region(path, number, name or "unnamed", feature.get("geometry"))) is not None:
+        elif (region := region_of(path, number, name or "unnamed", feature.get("geometry"))) is not None:
             regions.append(region)
     if not cells and not regions:
         raise RegionError(f"{path}: neither a cell nor a region in it; export the edited objects from QuPath")
@@ -103,22 +101,3 @@ def _name(properties: dict) -> str:
         names = classification.get("names")  # QuPath 0.5 and later write derived classes as a list
         return str(classification.get("name") or (": ".join(map(str, names)) if names else ""))
     return str(properties.get("name") or "")
-
-
-def _region(path: Path, number: int, name: str, geometry: object) -> Region | None:
-    """Return a polygon as a region; None for points and lines."""
-    if not isinstance(geometry, dict) or geometry.get("type") not in ("Polygon", "MultiPolygon"):
-        return None
-    try:
-        return Region(name, shapely.geometry.shape(geometry))
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        IndexError,
-        AttributeError,
-        shapely.errors.GEOSException,
-    ) as error:
-        raise RegionError(
-            f"{path}: region {number} ({name}) is not a usable polygon; draw it again without crossing lines"
-        ) from error

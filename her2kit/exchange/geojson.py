@@ -188,34 +188,51 @@ def read_regions(path: str | os.PathLike) -> list[Region]:
     path = Path(path)
     regions = []
     for number, feature in enumerate(read_features(path), start=1):
-        geometry = feature.get("geometry") or {}
-        if not isinstance(geometry, dict) or geometry.get("type") not in ("Polygon", "MultiPolygon"):
-            continue
         name = _region_name(feature.get("properties"))
-        try:
-            shape = shapely.geometry.shape(geometry)
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            IndexError,
-            AttributeError,
-            shapely.errors.GEOSException,
-        ) as error:
-            raise RegionError(
-                f"{path}: region {number} ({name}) has unreadable coordinates; draw it again"
-            ) from error
-        if not shape.is_valid:
-            why = shapely.is_valid_reason(shape)
-            raise RegionError(
-                f"{path}: region {number} ({name}) is invalid ({why}); draw it again without crossing lines"
-            )
-        if shape.is_empty or shape.area == 0:
-            raise RegionError(f"{path}: region {number} ({name}) has no area; draw it again")
-        regions.append(Region(name, shape))
+        region = region_of(path, number, name, feature.get("geometry"))
+        if region is not None:
+            regions.append(region)
     if not regions:
         raise RegionError(f"{path}: no polygon in it; draw a region in QuPath and export it as GeoJSON")
     return regions
+
+
+def region_of(path: Path, number: int, name: str, geometry: object) -> Region | None:
+    """Return what a Feature draws as a region; None for points and lines.
+
+    Parameters
+    ----------
+    path, number
+        The file and the Feature's place in it, from 1, for the message.
+
+    Raises
+    ------
+    RegionError
+        If the polygon cannot be read, is invalid, or has no area.
+    """
+    if not isinstance(geometry, dict) or geometry.get("type") not in ("Polygon", "MultiPolygon"):
+        return None
+    try:
+        shape = shapely.geometry.shape(geometry)
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        AttributeError,
+        shapely.errors.GEOSException,
+    ) as error:
+        raise RegionError(
+            f"{path}: region {number} ({name}) has unreadable coordinates; draw it again"
+        ) from error
+    if not shape.is_valid:
+        why = shapely.is_valid_reason(shape)
+        raise RegionError(
+            f"{path}: region {number} ({name}) is invalid ({why}); draw it again without crossing lines"
+        )
+    if shape.is_empty or shape.area == 0:
+        raise RegionError(f"{path}: region {number} ({name}) has no area; draw it again")
+    return Region(name, shape)
 
 
 def _ring_and_centre(geometry: dict) -> tuple[np.ndarray | None, tuple[float, float]]:

@@ -27,13 +27,13 @@ from her2kit.learning.classification import (
     balanced_weights,
     predict,
 )
-from her2kit.learning.datasets.mihic import black_to_white
+from her2kit.learning.datasets.mihic import LABELS, black_to_white
 from her2kit.learning.model import build, from_card
 from her2kit.learning.train_settings import TrainSettings
 from her2kit.learning.training import Trained, fit
 
 TASK = "tissue_classifier"
-CLASSES = ("background", "tumour", "stroma", "immune", "necrosis", "alveoli", "other")
+CLASSES = LABELS
 """Those of MIHIC, in its order; `her2kit.cells.table.TISSUES` for a phantom, with fat for alveoli."""
 FAST, FULL = "tf_efficientnetv2_b0", "tf_efficientnetv2_s"
 """Networks for a CPU and for a GPU; ``tf_efficientnetv2_m`` and ``_l`` are larger."""

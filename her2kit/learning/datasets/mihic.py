@@ -19,7 +19,7 @@ import numpy as np
 
 from her2kit.errors import DatasetError
 from her2kit.learning.datasets.dataset import Dataset, Published, manifest_table, skipped_table
-from her2kit.learning.datasets.scan import Found, check_first_pictures, look_and_unpack
+from her2kit.learning.datasets.scan import SPLITS, Found, check_first_pictures, look_and_unpack
 
 KEY = "mihic"
 LABELS = ("background", "tumour", "stroma", "immune", "necrosis", "alveoli", "other")
@@ -31,14 +31,6 @@ MPP_20X = 2 * MPP_40X
 _FOLDERS = {
     **{"background": 0, "tumor": 1, "tumour": 1, "stroma": 2, "immune cells": 3, "immune": 3, "necrosis": 4},
     **{"nerosis": 4, "alveoli": 5, "other": 6},
-}
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
 }
 _MARKERS = "CD3|CD20|CD34|CD38|CD68|CDK4|cyclin(?:[ _-]?D1)?|D2(?:[ _-]?40)?|FAP|Ki[ _-]?67|P53|SMA"
 _NAME = re.compile(rf"(.+?)[-_ ]({_MARKERS})[-_ ].+", re.IGNORECASE)
@@ -117,7 +109,7 @@ def black_to_white(pixels: np.ndarray) -> np.ndarray:
 
 
 def _split_of(parts: tuple[str, ...]) -> str | None:
-    return _SPLITS.get(parts[-3].lower()) if len(parts) > 2 else None
+    return SPLITS.get(parts[-3].lower()) if len(parts) > 2 else None
 
 
 def _row(found: Found, parts: tuple[str, ...], split: str) -> dict:

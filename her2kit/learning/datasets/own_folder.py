@@ -10,18 +10,10 @@ from pathlib import Path
 
 from her2kit.errors import DatasetError
 from her2kit.learning.datasets.dataset import Dataset, manifest_table, skipped_table
-from her2kit.learning.datasets.scan import Found, check_first_pictures, look_below
+from her2kit.learning.datasets.scan import SPLITS, Found, check_first_pictures, look_below
 from her2kit.manifest import read_manifest
 
 KEY = "own-folder"
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
 _PATHS = ("path", "pair_path", "mask_path", "tumour_path")
 
 
@@ -88,8 +80,8 @@ def _from_folders(found: Found) -> Dataset:
     rows, skipped = [], list(found.left)
     for parts in found.pictures:
         folders = [part.lower() for part in parts[:-1]]
-        split = next((_SPLITS[part] for part in reversed(folders) if part in _SPLITS), None)
-        if not folders or folders[-1] in _SPLITS:
+        split = next((SPLITS[part] for part in reversed(folders) if part in SPLITS), None)
+        if not folders or folders[-1] in SPLITS:
             skipped.append((found.path(parts), "lies in no class folder"))
             continue
         rows.append(

@@ -17,6 +17,11 @@ from her2kit.learning.pictures import picture_size
 from her2kit.learning.unpack import unpack
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+SPLITS = {
+    **{"train": "train", "training": "train", "test": "test"},
+    **{"val": "val", "valid": "val", "validation": "val"},
+}
+"""What folders that hold a part of a dataset are called, and the part that each is."""
 _JUNK = ("thumbs.db", "desktop.ini", ".ds_store")
 
 
