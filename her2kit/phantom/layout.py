@@ -133,8 +133,9 @@ def _signed_distance(mask: np.ndarray) -> np.ndarray:
     outside = cv2.distanceTransform(1 - np.pad(mask, 1, mode="edge").astype(np.uint8), cv2.DIST_L2, 5)[
         1:-1, 1:-1
     ]
-    signed = np.where(mask, inside - 0.5, 0.5 - outside) * np.float32(GRID_UM)
-    return cv2.GaussianBlur(np.clip(signed, -400, 400).astype(np.float32), (0, 0), 1.2)
+    far = 400 / GRID_UM  # a mask without border lies at the largest float from it
+    signed = np.clip(np.where(mask, inside - 0.5, 0.5 - outside), -far, far) * np.float32(GRID_UM)
+    return cv2.GaussianBlur(signed.astype(np.float32), (0, 0), 1.2)
 
 
 def _share_above(values: np.ndarray, where: np.ndarray, n_px: float) -> np.ndarray:
