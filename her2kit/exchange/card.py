@@ -47,6 +47,8 @@ class Card:
     """Hash of what it was trained and validated on."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Resolved settings of the training."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """What its task alone knows of, such as how two pictures become its input."""
     figures: dict[str, float | None] = field(default_factory=dict)
     """What it reached on its validation data; None where that is not defined."""
     limits: tuple[str, ...] = ()
