@@ -104,13 +104,15 @@ def phantom_cohort(
     cases: Sequence[str] | None = None,
     stain: str = "her2",
     degrade: str | None = None,
+    with_he: bool = False,
     folder: str | Path = "../data/notebooks",
 ) -> pd.DataFrame:
     """Return the manifest of a cohort of phantoms that is made once and kept below ``folder``.
 
     The arguments are those of ``phantom.cohort.make_cohort``.
     """
-    mark = zlib.crc32(repr((mpp, sites, list(cases or ()), stain, degrade)).encode())
+    kind = (mpp, sites, list(cases or ()), stain, degrade, *(["with_he"] if with_he else []))
+    mark = zlib.crc32(repr(kind).encode())
     home = kept_below(folder) / f"cohort_{slides}_{size_px}_{seed}_{mark:08x}"
     if not home.is_dir():  # a cohort appears whole or not at all
         make_cohort(
@@ -123,6 +125,7 @@ def phantom_cohort(
             cases=cases,
             stain=stain,
             degrade=degrade,
+            with_he=with_he,
             workers=cores(),
         )
     return read_manifest(home / "manifest.csv")
