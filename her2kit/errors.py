@@ -44,6 +44,10 @@ class LabelError(Her2Error):
     """A file of cell labels (COCO, YOLO, ASAP, R1's JSON) cannot be read or holds what is not allowed."""
 
 
+class ReviewError(Her2Error):
+    """A round of review or a reader's log does not exist, is closed, or belongs to something else."""
+
+
 class DatasetError(Her2Error):
     """A dataset's folder is not laid out as its loader knows it, or a file in it is unusable."""
 
