@@ -1,0 +1,1 @@
+"""Labels of cells: made from patch labels, doubted, read by people in rounds, merged."""
