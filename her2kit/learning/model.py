@@ -1,8 +1,9 @@
 """Networks by name, and how pixels become their input. No weights are fetched unless they are asked for.
 
 A classifier is any model of timm; a segmenter is ``<architecture>:<encoder>`` of segmentation-models-pytorch,
-such as ``segformer:mit_b0``. A card's ``architecture`` is such a name, so that ``build`` makes the network
-that the weights belong to.
+such as ``segformer:mit_b0``. A number makes its decoder so many channels wide, ``fpn-64:tu-resnet18``: on a
+CPU the usual 256 cost more than a small encoder. A card's ``architecture`` is such a name, so that ``build``
+makes the network that the weights belong to.
 """
 
 from typing import Any
@@ -111,6 +112,9 @@ def _segmenter(name: str, n_classes: int, channels: int, pretrained: bool, optio
     import segmentation_models_pytorch as smp
 
     arch, _, encoder = name.partition(":")
+    arch, _, width = arch.partition("-")
+    if width:
+        options = _decoder(name, arch, width) | options
     encoders = smp.encoders.get_encoder_names()
     if not encoder.startswith("tu-") and encoder not in encoders:
         raise ValueError(f"architecture={name!r}: no such encoder; near: {_near(encoder, encoders)}")
@@ -119,6 +123,16 @@ def _segmenter(name: str, n_classes: int, channels: int, pretrained: bool, optio
         return smp.create_model(arch, encoder, given, in_channels=channels, classes=n_classes, **options)
     except KeyError as error:  # raised for the part before the colon, with the list of what there is
         raise ValueError(f"architecture={name!r}: {error.args[0]}") from error
+
+
+def _decoder(name: str, arch: str, width: str) -> dict[str, int]:
+    """Return what makes a decoder of ``width`` channels."""
+    channels = int(width) if width.isdigit() else 0
+    if arch not in ("fpn", "segformer") or channels % 64 or not 64 <= channels <= 1024:
+        raise ValueError(f"architecture={name!r}: use fpn or segformer, 64, 128, ... 1024 channels wide")
+    if arch == "segformer":
+        return {"decoder_segmentation_channels": channels}
+    return {"decoder_pyramid_channels": channels, "decoder_segmentation_channels": channels // 2}
 
 
 def _near(name: str, known: list[str]) -> str:
