@@ -50,7 +50,7 @@ def run(
         str, typer.Option(help="smoke (seconds), fast (the notebooks' defaults) or full.")
     ] = "fast",
     sweep: Annotated[
-        Path | None, typer.Option(help="YAML of 'name: [values]': every combination is run.")
+        Path | None, typer.Option(help="YAML of 'name: [values]': runs every combination, draws the effects.")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Notebooks at a time; default: half the cores.")] = None,
     resume: Annotated[
@@ -72,8 +72,13 @@ def run(
         return plan_runs(select_notebooks(notebooks or []), out=out, tier=tier, given=given, sweep=sweep)
 
     runs = _or_wrong_call(plan)
-    outcomes = _or_wrong_call(lambda: _run(runs, workers, resume))
-    write_summary(out)
+    try:
+        outcomes = _or_wrong_call(lambda: _run(runs, workers, resume, out))
+    finally:
+        if any(run.folder.is_dir() for run in runs):
+            write_summary(out)
+    if sweep is not None:
+        _write_effects(runs, sweep)
     for outcome in outcomes:
         typer.echo(f"{outcome.run.name}: {outcome.status}  {_near(outcome.page)}")
     failed = [o.run.name for o in outcomes if o.status != "done"]
@@ -134,14 +139,31 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _run(runs: list[Any], workers: int | None, resume: bool) -> list[Any]:
+def _write_effects(runs: list[Any], sweep: Path) -> None:
+    """Write and name the table and the figure of what each factor of a sweep changed."""
+    from her2kit.course.effects import write_effects
+    from her2kit.course.notebooks import read_notebook
+    from her2kit.course.parameters import read_parameters
+    from her2kit.course.sweep import read_sweep
+
+    factors = read_sweep(sweep).factors
+    for folder, notebook in dict.fromkeys((run.folder.parent, run.notebook) for run in runs):
+        known = read_parameters(read_notebook(notebook), where=notebook.stem)
+        defaults = {name: parameter.default for name, parameter in known.items()}
+        if write_effects(folder, factors, defaults) is not None:
+            typer.echo(f"{notebook.stem}: effects  {_near(folder / 'effects.png')}")
+
+
+def _run(runs: list[Any], workers: int | None, resume: bool, out: Path | None = None) -> list[Any]:
     from her2kit.course.processes import cores
     from her2kit.course.progress import Progress
     from her2kit.course.runner import run_notebooks
 
     workers = max(1, cores() // 2) if workers is None else workers
     try:
-        return run_notebooks(runs, workers=min(workers, len(runs)), resume=resume, progress=Progress())
+        return run_notebooks(
+            runs, workers=min(workers, len(runs)), resume=resume, progress=Progress(), log_folder=out
+        )
     except KeyboardInterrupt:
         typer.echo("her2kit: stopped; what is done is kept, and --resume goes on from there", err=True)
         raise typer.Exit(130) from None

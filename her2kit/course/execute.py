@@ -7,9 +7,12 @@ raised: then it shows where.
 """
 
 import json
+import os
 import re
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +92,13 @@ def _failure(executed: Any, error: Any) -> dict[str, Any]:
     }
 
 
+def _leave_with(parent: int) -> None:
+    """End this process once its parent is gone: what nobody waits for must not write beside a resumed run."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def main() -> None:
     """Run the job file named on the command line; a parent process reads what is printed."""
 
@@ -97,6 +107,7 @@ def main() -> None:
 
     # So the parent stops this process; leaving by SystemExit ends the kernel and removes what is half made.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     failure = execute_notebook(
         Path(job["source"]), Path(job["target"]), job["parameters"], say=lambda n: tell(cells=n)

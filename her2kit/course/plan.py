@@ -4,16 +4,15 @@ All of it is worked out and checked before the first notebook starts. Values com
 from the sweep's file, then from ``-p``; the later goes before the earlier.
 """
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from her2kit.course.notebooks import read_notebook
 from her2kit.course.parameters import OUT_DIR, check_parameters, find_parameter, read_parameters
+from her2kit.course.sweep import Sweep, read_sweep
+from her2kit.course.yaml_file import read_yaml
 from her2kit.errors import Her2Error
 
 TIERS = ("smoke", "fast", "full")
@@ -60,7 +59,7 @@ def plan_runs(
     given
         (name, YAML literal) pairs from the command line; each notebook must have every name.
     sweep
-        YAML file: ``name: [values]``, every combination; or a list of ``{name: value}``, one run each.
+        YAML file, see ``course.sweep``.
 
     Raises
     ------
@@ -71,7 +70,7 @@ def plan_runs(
     """
     if tier not in TIERS:
         raise ValueError(f"unknown tier {tier!r}; use one of {', '.join(TIERS)}")
-    cases = read_sweep(sweep) if sweep else [{}]
+    planned = read_sweep(sweep) if sweep else Sweep([{}])
     runs = []
     for path in notebooks:
         known = read_parameters(read_notebook(path), where=path.stem)
@@ -80,7 +79,7 @@ def plan_runs(
         typed = {
             n: find_parameter(known, n, where=path.stem).parse(text, where=path.stem) for n, text in given
         }
-        for case in cases:
+        for case in planned.cases:
             swept = check_parameters(known, case, where=f"{path.stem}, {sweep}")
             values = base | swept | typed
             own = {
@@ -88,7 +87,7 @@ def plan_runs(
                 for n, v in values.items()
                 if v != known[n].default or type(v) is not type(known[n].default)
             }
-            variant = ",".join(f"{n}={_slug(v)}" for n, v in case.items())
+            variant = planned.variant(case)
             folder = (out / path.stem / variant if variant else out / path.stem).resolve()
             runs.append(Run(path, variant, tier, own, folder))
     double = _first_double(str(run.folder) for run in runs)
@@ -118,47 +117,10 @@ def tier_values(notebook: Path, tier: str) -> dict[str, Any]:
     return values or {}
 
 
-def read_sweep(path: Path) -> list[dict[str, Any]]:
-    """Return the cases of a sweep file, one a run.
-
-    Raises
-    ------
-    Her2Error
-        If the file is neither a mapping of names to lists nor a list of mappings.
-    """
-    table = read_yaml(path)
-    if isinstance(table, dict) and table and all(isinstance(v, list) and v for v in table.values()):
-        return [dict(zip(table, values, strict=True)) for values in itertools.product(*table.values())]
-    if isinstance(table, list) and table and all(isinstance(case, dict) and case for case in table):
-        return table
-    raise Her2Error(f"{path}: write 'name: [values]' for every combination, or a list of 'name: value' cases")
-
-
-def read_yaml(path: Path) -> Any:
-    """Return what a YAML file holds.
-
-    Raises
-    ------
-    Her2Error
-        If it cannot be read.
-    """
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Her2Error(f"{path} cannot be read: {error.strerror}; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Her2Error(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
-
-
 def run_parameters(run: Run) -> dict[str, Any]:
     """Return the values that papermill injects: the run's own, and its folder as ``out_dir``."""
     known = read_parameters(read_notebook(run.notebook), where=run.notebook.stem)
     return dict(run.parameters) | ({OUT_DIR: str(run.folder)} if OUT_DIR in known else {})
-
-
-def _slug(value: Any) -> str:
-    """Return ``value`` as a part of a folder's name."""
-    return "".join(c if c.isalnum() or c in "._+-" else "_" for c in str(value))
 
 
 def _first_double(names: Iterable[str]) -> str | None:

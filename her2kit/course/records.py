@@ -1,7 +1,7 @@
 """What a run leaves in its folder beside the notebook: ``run.json`` and ``results.json``.
 
 ``run.json`` holds notebook, variant, tier, parameters, the stamp of the code, the version, the status
-(running, done or failed), seconds and, where it failed, cell, error and last lines.
+(running, done or failed), when it started (UTC), seconds and, where it failed, cell, error and last lines.
 """
 
 import json
@@ -32,9 +32,11 @@ def read_results(folder: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def write_record(run: Run, *, status: str, seconds: float, failure: dict[str, Any] | None) -> None:
+def write_record(
+    run: Run, *, status: str, started: str, seconds: float, failure: dict[str, Any] | None
+) -> None:
     """Write ``run.json`` of ``run``, whole or not at all."""
-    end = {"tier": run.tier, "status": status, "seconds": seconds, "failure": failure}
+    end = {"tier": run.tier, "status": status, "started": started, "seconds": seconds, "failure": failure}
     with whole_file(run.folder / RECORD) as part:
         part.write_text(
             json.dumps(_identity(run) | end, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from her2kit.course.plan import read_yaml
 from her2kit.course.records import RECORD, read_record, read_results
+from her2kit.course.yaml_file import read_yaml
 from her2kit.errors import Her2Error
 
 GOOD, RED, NOT_JUDGED = "ok", "RED", "not judged"

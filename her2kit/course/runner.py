@@ -17,6 +17,7 @@ from her2kit.course.plan import Run, run_parameters
 from her2kit.course.processes import Processes
 from her2kit.course.progress import Progress
 from her2kit.course.records import is_done, read_record, read_results, write_record
+from her2kit.course.run_log import RunLog, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,12 @@ class Outcome:
 
 
 def run_notebooks(
-    runs: Sequence[Run], *, workers: int = 1, resume: bool = False, progress: Progress | None = None
+    runs: Sequence[Run],
+    *,
+    workers: int = 1,
+    resume: bool = False,
+    progress: Progress | None = None,
+    log_folder: Path | None = None,
 ) -> list[Outcome]:
     """Run each of ``runs`` and return how each ended, in the same order.
 
@@ -54,6 +60,8 @@ def run_notebooks(
         Keep runs that are done with the same code, values and version.
     progress
         Told about each cell and each end; silent where None.
+    log_folder
+        Where ``log.csv`` tells what ran when; None keeps no log.
 
     Raises
     ------
@@ -67,11 +75,16 @@ def run_notebooks(
             raise ValueError(f"{run.folder} holds something that is not a run; give another --out")
     progress = progress or Progress(quiet=True)
     progress.begin({run.name: len(read_notebook(run.notebook).cells) for run in runs})
-    processes = Processes(workers)
+    processes, log = Processes(workers), RunLog(log_folder)
 
     def one(run: Run) -> Outcome:
         outcome = finished(run) if resume else None
-        outcome = outcome or _run(run, processes, progress)
+        if outcome is None:
+            log.add("started", run)
+            outcome = _run(run, processes, progress)
+            log.add(outcome.status, run, seconds=outcome.seconds, results=outcome.results)
+        else:
+            log.add("kept", run, results=outcome.results)
         progress.end(outcome)
         return outcome
 
@@ -99,15 +112,15 @@ def _run(run: Run, processes: Processes, progress: Progress) -> Outcome:
     """Run one notebook in a process of its own and write its folder."""
     from her2kit.course.offline_html import write_page
 
-    started = time.monotonic()
+    begun, started = time.monotonic(), now()
     shutil.rmtree(run.folder, ignore_errors=True)
-    write_record(run, status="running", seconds=0.0, failure=None)
+    write_record(run, status="running", started=started, seconds=0.0, failure=None)
     executed = run.folder / run.notebook.name
     failure = processes.execute(
         run.notebook, executed, run_parameters(run), lambda done: progress.cells(run.name, done)
     )
     if executed.is_file():
         write_page(executed, executed.with_suffix(".html"))
-    status, seconds = "failed" if failure else "done", round(time.monotonic() - started, 1)
-    write_record(run, status=status, seconds=seconds, failure=failure)
+    status, seconds = "failed" if failure else "done", round(time.monotonic() - begun, 1)
+    write_record(run, status=status, started=started, seconds=seconds, failure=failure)
     return Outcome(run, status, seconds, failure, read_results(run.folder))

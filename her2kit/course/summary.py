@@ -12,13 +12,15 @@ TABLE = "runs.csv"
 
 
 def summary_rows(out: Path) -> list[dict[str, Any]]:
-    """Return one row a run: notebook, variant, tier, status, seconds, ``p.NAME`` and results."""
+    """Return one row a run: notebook, variant, tier, status, started, seconds, ``p.NAME`` and results."""
     rows = []
     for folder in run_folders(out):
         record = read_record(folder)
         if record is None:
             continue
-        row = {name: record.get(name) for name in ("notebook", "variant", "tier", "status", "seconds")}
+        row = {
+            name: record.get(name) for name in ("notebook", "variant", "tier", "status", "started", "seconds")
+        }
         row |= {f"p.{name}": value for name, value in record.get("parameters", {}).items()}
         rows.append(row | flatten(read_results(folder) or {}))
     return rows

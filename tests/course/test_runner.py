@@ -67,7 +67,7 @@ def test_failures_are_named_and_the_rest_is_done(put, sample, workplace):
     assert not re.findall(r"import\(|@import|url\(\s*[\"']?(?:https?:)?//", page)
 
     table = write_summary(workplace / "runs").read_text().splitlines()
-    assert table[0].startswith("notebook,variant,tier,status,seconds,p.n_cells")
+    assert table[0].startswith("notebook,variant,tier,status,started,seconds,p.n_cells")
     assert [line.split(",")[:4] for line in table[1:4]] == [
         ["01_good", "", "fast", "done"], ["02_bad", "", "fast", "failed"], ["03_dying", "", "fast", "failed"],
     ]  # fmt: skip

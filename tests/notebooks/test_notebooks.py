@@ -7,10 +7,11 @@ import pytest
 from her2kit.course.anatomy import findings
 from her2kit.course.notebooks import all_notebooks, read_notebook
 from her2kit.course.parameters import check_parameters, read_parameters
-from her2kit.course.plan import plan_runs, read_yaml, tier_values
+from her2kit.course.plan import plan_runs, tier_values
 from her2kit.course.processes import cores
 from her2kit.course.regression import Bounds, flatten, read_expected
 from her2kit.course.runner import run_notebooks
+from her2kit.course.yaml_file import read_yaml
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = all_notebooks(FOLDER)
