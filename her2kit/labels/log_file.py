@@ -126,8 +126,9 @@ def _checked(path: str | os.PathLike) -> Path:
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     with in_words(path):
         db = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=_WAIT_S
-        )
+            f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=_WAIT_S,
+            check_same_thread=False,
+        )  # fmt: skip
         db.execute("PRAGMA synchronous = EXTRA")
         db.execute("PRAGMA foreign_keys = ON")
         return db

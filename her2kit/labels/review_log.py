@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from typing import Self
 
 import pandas as pd
 
-from her2kit.cells.table import CLASSES
+from her2kit.cells.table import CLASS_COLOURS, CLASSES, NOT_EVALUABLE_COLOUR
 from her2kit.errors import ReviewError
 from her2kit.labels.log_file import in_words, make_file, open_file, seal_of
 
@@ -25,6 +26,7 @@ NOT_TUMOUR = "not tumour"
 CANNOT_LABEL = "cannot be labelled"
 LABELS = (*CLASSES, NOT_TUMOUR, CANNOT_LABEL)
 """What a reader may say of a cell."""
+LABEL_COLOURS = CLASS_COLOURS | {NOT_TUMOUR: "#5F8D77", CANNOT_LABEL: NOT_EVALUABLE_COLOUR}
 MAX_REASON = 500
 """Characters."""
 _NAME = re.compile(r"\w[\w .@-]{0,39}")
@@ -83,6 +85,7 @@ class ReviewLog:
 
     def __init__(self, path: Path, connection: sqlite3.Connection, clock: Callable[[], datetime]) -> None:
         self.path, self._db, self._clock = path, connection, clock
+        self._lock = threading.RLock()  # JupyterLab answers a widget in a thread of its own
         with in_words(self.path):
             row = self._db.execute("SELECT log_id, reader, review_id FROM about").fetchone()
         self.log_id, self.reader, self.review_id = row
@@ -191,7 +194,7 @@ class ReviewLog:
 
     def standing(self, round_name: str) -> dict[tuple[str, str], str]:
         """Return the label of each decided cell: (slide_id, cell_id) to label, the latest decided last."""
-        with in_words(self.path):
+        with self._lock, in_words(self.path):
             rows = self._db.execute(
                 f"SELECT slide_id, cell_id, after {_STANDING} ORDER BY number", (round_name,)
             ).fetchall()
@@ -210,7 +213,7 @@ class ReviewLog:
             If a row was changed after it was written.
         """
         names = ", ".join(COLUMNS)
-        with in_words(self.path):
+        with self._lock, in_words(self.path):
             rows = self._db.execute(f"SELECT {names}, seal FROM decisions ORDER BY number").fetchall()
         seal = self.log_id
         for row in rows:
@@ -260,7 +263,7 @@ class ReviewLog:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        with in_words(self.path):
+        with self._lock, in_words(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
