@@ -11,6 +11,7 @@ gives back exactly what every other held, at any mpp.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -46,8 +47,8 @@ class Frame:
             raise ValueError(f"a frame of {self.width_px} x {self.height_px} px; give at least one pixel")
         for name in ("mpp", "slide_mpp"):
             value = getattr(self, name)
-            if not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"{name}={value} is not micrometres per pixel; 0.25 is usual at 40x")
+            if not (isinstance(value, Real) and value > 0 and math.isfinite(value)):
+                raise ValueError(f"{name}={value!r} is not micrometres per pixel; 0.25 is usual at 40x")
 
     @property
     def scale(self) -> float:
