@@ -31,6 +31,7 @@ TUMOUR = 0.3
 LEAST_CELLS = 10
 """Invasive cells below which a tile has no class: one cell would be more than the threshold."""
 
+_CELLS = ("x_px0", "y_px0", "compartment", "completeness_word", "intensity")
 _KEPT = ("slide_id", "patient_id", "site", "tile_id", "x_px0", "y_px0", "slide_label")
 
 
@@ -60,9 +61,7 @@ def phantom_tiles(table: pd.DataFrame, *, tile_um: float = 64.0, tile_px: int = 
     """Cut the tumour tiles of a manifest of phantoms with their H&E, and grade each by its planted cells."""
     mpp = tile_um / tile_px
     cut = cut_tiles(table, size_px=tile_px, mpp=mpp, label="slide", at_least={"tumour": TUMOUR}, pairs=True)
-    truths = {
-        row.slide_id: read_table(Path(row.mask_path).parent / "cells.parquet") for row in table.itertuples()
-    }
+    truths = {row.slide_id: _invasive(Path(row.mask_path).parent) for row in table.itertuples()}
     graded = pd.DataFrame([_graded(truths[t.slide_id], t) for t in cut.table.itertuples()])
     kept = pd.concat([cut.table[list(_KEPT)], graded], axis=1)
     return GradeTiles(kept, Pairs(cut.pixels, cut.pair_pixels), mpp).where(kept["n_cells"] >= LEAST_CELLS)
@@ -111,11 +110,16 @@ def grade(counts: Mapping[str, float], *, threshold: float = THRESHOLD) -> str:
     return CLASSES[1] if counts["stained"] > threshold else CLASSES[0]
 
 
+def _invasive(truth: Path) -> pd.DataFrame:
+    cells = read_table(truth / "cells.parquet", list(_CELLS))
+    return cells[cells["compartment"] == "invasive"]
+
+
 def _graded(cells: pd.DataFrame, tile: Any) -> dict[str, Any]:
     """Return class, whether it is clear, and number of invasive cells of one tile."""
     x, y = (cells[f"{axis}_px0"] - getattr(tile, f"{axis}_px0") for axis in "xy")
     inside = (x >= 0) & (x < tile.size_px0) & (y >= 0) & (y < tile.size_px0)
-    here = cells[inside & (cells["compartment"] == "invasive")]
+    here = cells[inside]
     complete, strength = here["completeness_word"] == "complete", here["intensity"]
     n = max(1, len(here))
     shares = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from her2kit.cells.table import TISSUE_COLOURS, TISSUES
+from her2kit.cells.table import CLASS_COLOURS, TISSUE_COLOURS, TISSUES
 from her2kit.report.plots import ACCENT, INK, SOFT, new_axes, tidy
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def against_the_rest(roc: pd.DataFrame, precision_recall: pd.DataFrame) -> "Figu
     ):
         for name, part in table.groupby("class", sort=False):
             label = f"{name} {part[area].iloc[0]:.2f}"
-            ax.plot(part[x], part[y], color=COLOURS.get(str(name), ACCENT), linewidth=2, label=label)
+            colour = (COLOURS | CLASS_COLOURS).get(str(name), ACCENT)
+            ax.plot(part[x], part[y], color=colour, linewidth=2, label=label)
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel=y)
         ax.set_xlabel(x.replace("_", " "))
         ax.spines[["top", "right"]].set_visible(False)
