@@ -1,4 +1,4 @@
-"""Maps of networks whose answer is known; every layer, method and kind of network; what cannot be explained."""
+"""Maps of networks whose answer is known; layers, methods, kinds of network; what cannot be explained."""
 
 import os
 import warnings
@@ -73,7 +73,8 @@ def test_batches_do_not_matter_and_the_network_stays_as_it_was(net, method):
     whole = explain(net, card("test_resnet"), x, method=method)
     single = explain(net, card("test_resnet"), x, method=method, batch_size=1)
     np.testing.assert_allclose(whole.raw, single.raw, rtol=1e-3, atol=1e-6)
-    assert whole.raw.shape == (3, 2, 2) and whole.evidence().shape == (3, 64, 64)
+    assert whole.raw.shape == (3, 2, 2)
+    assert whole.evidence().shape == (3, 64, 64)
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     assert all(p.grad is None for p in net.parameters())
     assert not any(m._forward_hooks for m in net.modules())
@@ -111,7 +112,8 @@ def test_the_default_layer_of_other_networks_has_places(architecture, side, laye
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         maps = explain(other, card(architecture, side), noise(2, side), method="layercam")
-    assert maps.raw.shape[1] > 1 and maps.layer == layer
+    assert maps.raw.shape[1] > 1
+    assert maps.layer == layer
 
 
 def test_layers_are_found_by_either_notation_and_near_ones_are_named(net):
@@ -177,18 +179,20 @@ def test_a_detector_is_explained_and_never_trained(yolo, monkeypatch):
     monkeypatch.setattr(type(yolo), "train", train)
     pixels = noise(2, 96)
     maps = explain_detector(yolo, pixels)
-    assert maps.layer == "model.16" and maps.raw.shape == (2, 12, 12)
+    assert maps.layer == "model.16"
+    assert maps.raw.shape == (2, 12, 12)
     for parameter in yolo.model.parameters():
         parameter.requires_grad_(False)
     one = explain_detector(yolo, pixels, method="hirescam", of=0)
-    assert one.classes.tolist() == [0, 0] and not one.empty.any()
+    assert one.classes.tolist() == [0, 0]
+    assert not one.empty.any()
     assert inner_module(yolo.model) is yolo.model
 
 
 def test_what_a_detector_cannot_take_is_said(yolo, net):
     with pytest.raises(ValueError, match="multiples of 32"):
         explain_detector(yolo, noise(1, 100))
-    with pytest.raises(ValueError, match="near: model.16"):
+    with pytest.raises(ValueError, match=r"near: model\.16"):
         explain_detector(yolo, noise(1, 96), layer="modl.16")
     with pytest.raises(ValueError, match="classes 0 to 79"):
         explain_detector(yolo, noise(1, 96), method="grad-cam", of=80)
@@ -198,4 +202,5 @@ def test_what_a_detector_cannot_take_is_said(yolo, net):
 
 def test_the_spot_is_where_the_tests_say():
     pixels, masks = spot_tiles(1)
-    assert (pixels[0][SPOT][..., 0] == 230).all() and masks.sum() == 96
+    assert (pixels[0][SPOT][..., 0] == 230).all()
+    assert masks.sum() == 96

@@ -56,7 +56,8 @@ def test_only_the_named_parts_become_random_and_the_network_itself_does_not():
     assert changed == {"fc", "layer4"}
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     again, other = (randomised(net, RESNET, noise(), parts=names[:2], seed=s) for s in (1, 2))
-    assert torch.equal(new.fc.weight, again.fc.weight) and not torch.equal(new.fc.weight, other.fc.weight)
+    assert torch.equal(new.fc.weight, again.fc.weight)
+    assert not torch.equal(new.fc.weight, other.fc.weight)
 
 
 def test_a_method_that_never_asks_the_head_passes_until_its_own_layer_is_random():
@@ -87,7 +88,8 @@ def test_curves_of_an_empty_map_are_not_made_up():
     maps = explain(SpotNet(), CARD, pixels, layer="act")
     empty = replace(maps, raw=maps.raw * np.array([0, 1], np.float32)[:, None, None])
     found = deletion_insertion(SpotNet(), CARD, pixels, empty, steps=3)
-    assert np.isnan(found.deletion[0]) and np.isfinite(found.deletion[1])
+    assert np.isnan(found.deletion[0])
+    assert np.isfinite(found.deletion[1])
     assert np.isfinite(found.table.to_numpy()).all()
     for options, words in (({"cover": "black"}, "cover='black'"), ({"steps": 1}, "steps=1")):
         with pytest.raises(ValueError, match=words):
@@ -105,7 +107,8 @@ def test_attention_everywhere_is_chance_and_attention_on_a_part_is_all_of_it():
     assert on.loc[on["part"] == "spot", "share"].tolist() == [1] * 4
     table = against_chance(on, np.array(list("aabb")), draws=50)
     assert table.loc["spot", "times"] == pytest.approx(32 * 32 / 96)
-    assert table.loc["rest", "times"] == 0 and table.loc["spot", "tiles"] == 4
+    assert table.loc["rest", "times"] == 0
+    assert table.loc["spot", "tiles"] == 4
 
 
 def test_within_the_tumour_a_map_of_the_tumour_is_chance():
@@ -125,6 +128,7 @@ def test_empty_maps_have_no_share_and_absent_parts_no_ratio():
     shares = attention_shares(maps_of(raw), {"spot": masks, "nowhere": np.zeros_like(masks)})
     assert np.isnan(shares.loc[0, "share"])
     table = against_chance(shares, np.arange(3), draws=20)
-    assert table["tiles"].tolist() == [2, 0] and np.isnan(table.loc["nowhere", "times"])
+    assert table["tiles"].tolist() == [2, 0]
+    assert np.isnan(table.loc["nowhere", "times"])
     with pytest.raises(ValueError, match="part 'spot' is bool"):
         attention_shares(maps_of(raw), {"spot": masks[:2]})
