@@ -18,6 +18,7 @@ import typer
 from her2kit.course import commands as course_commands
 from her2kit.errors import Her2Error
 from her2kit.kernels import keep_kernels
+from her2kit.labels import commands as label_commands
 from her2kit.learning import commands as learning_commands
 
 app = typer.Typer(
@@ -81,7 +82,7 @@ def score(
     stain: Annotated[
         str | None, typer.Option(help="What the slides are stained for, if the manifest is wrong: her2.")
     ] = None,
-    detector: Annotated[str, typer.Option(help="auto or classical.")] = "auto",
+    detector: Annotated[str, typer.Option(help="auto, classical, network, or an .onnx file.")] = "auto",
     limit_of_detection: Annotated[
         list[str] | None,
         typer.Option(
@@ -241,6 +242,7 @@ def phantom(
 
 course_commands.register(app)
 learning_commands.register(app)
+label_commands.register(app)
 
 
 def main() -> None:

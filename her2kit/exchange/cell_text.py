@@ -19,6 +19,8 @@ from her2kit.exchange.digits import json_rings, surely_simple
 CLASS_RGB = {"0": (59, 111, 182), "1+": (246, 208, 77), "2+": (240, 138, 36), "3+": (194, 24, 43)}
 """Colours of the classes, those of `cells.table` (a leaf cannot import it; a test keeps the two equal)."""
 NOT_EVALUABLE = ("not evaluable", (138, 138, 138))
+OTHER = ("Other", (95, 141, 119))
+"""QuPath's class of cells that are no tumour cells, for labels that say so."""
 
 
 def feature_id(slide_id: str, cell_id: str) -> str:
@@ -31,8 +33,8 @@ def cell_lines(rows: pd.DataFrame, names: Sequence[str], slide_id: str) -> tuple
     cell_text, mended = _polygons(rows["outline"])
     nucleus_text, mended_nuclei = _polygons(rows["nucleus_outline"])
     space = uuid.uuid5(uuid.NAMESPACE_URL, f"her2kit:{slide_id}").bytes
-    classes = [c if c in CLASS_RGB else None for c in rows["cell_class"].tolist()]
-    heads = {c: _properties_head(c) for c in (*CLASS_RGB, None)}
+    heads = {c: _properties_head(c) for c in (*CLASS_RGB, OTHER[0], None)}
+    classes = [c if c in heads else None for c in rows["cell_class"].tolist()]
     dropped = 0
     lines = []
     for cell_id, x, y, cell, nucleus, cell_class, measured in zip(
@@ -65,7 +67,8 @@ def _uuid5(space: bytes, name: str) -> bytes:
 
 
 def _properties_head(cell_class: str | None) -> bytes:
-    name, rgb = NOT_EVALUABLE if cell_class is None else (cell_class, CLASS_RGB[cell_class])
+    named = dict([OTHER]) | CLASS_RGB
+    name, rgb = NOT_EVALUABLE if cell_class is None else (cell_class, named[cell_class])
     label = json.dumps({"name": name, "color": list(rgb)}, separators=(",", ":"))
     return f'"properties":{{"objectType":"cell","classification":{label},"measurements":{{'.encode()
 
