@@ -144,7 +144,7 @@ def merge_labels(
         ["unread", "disputed", "adjudicated", "single", "agreed"],
         default="majority",
     )
-    said = latest[latest["reason"] != ""].groupby("_row")["reason"].agg("; ".join)
+    said = latest[latest["reason"] != ""].groupby("_row")["reason"].agg("; ".join).to_dict()
     return (
         cells[KEY]
         .reset_index(drop=True)
@@ -153,6 +153,6 @@ def merge_labels(
             status=status,
             n_readings=n,
             support=np.where(won, most / np.maximum(n, 1), np.nan),
-            reasons=pd.Series(range(len(cells))).map(said).fillna(""),
+            reasons=[said.get(i, "") for i in range(len(cells))],
         )
     )
