@@ -1,8 +1,9 @@
-"""Slides for the lesson on tissue: phantoms on which each of the seven kinds of tissue has room.
+"""Slides for the lessons on tissue: phantoms on which each of the seven kinds of tissue has room.
 
 A breast slide is tumour and stroma for the most part; a class that fills three tiles can be neither learned
-nor tested. So these slides hold more fat, necrosis, lymphoid tissue and glands than a patient's. None of them
-holds carcinoma in situ: at the size of a tile it looks like invasive carcinoma, and the lesson shows that.
+nor tested. So these slides hold more fat, necrosis, lymphoid tissue and glands than a patient's. Carcinoma in
+situ is on them only where it is asked for: at the size of a tile it looks like invasive carcinoma, and the
+lesson on tiles shows that.
 """
 
 from collections.abc import Iterator
@@ -88,15 +89,33 @@ def dealt(tiles: TissueTiles, *, new_site: str, seed: int = 0) -> TissueTiles:
 
 
 def tissue_plans(
-    *, slides: int, seed: int = 0, size_px: int = 1280, mpp: float = 0.5, sites: int = 4
+    *,
+    slides: int,
+    seed: int = 0,
+    size_px: int = 1280,
+    mpp: float = 0.5,
+    sites: int = 4,
+    stain: str = "her2",
+    in_situ: float = 0.0,
 ) -> list[Plan]:
-    """Return plans of slides that hold all kinds of tissue; arguments as `phantom.cohort.plan_cohort`."""
-    plans = plan_cohort(slides=slides, seed=seed, size_px=size_px, mpp=mpp, sites=sites, cases=PLAIN_CASES)
+    """Return plans of slides that hold all kinds of tissue, each of a patient of its own.
+
+    Parameters
+    ----------
+    slides, seed, size_px, mpp, sites, stain
+        As `phantom.cohort.plan_cohort` takes them.
+    in_situ
+        Share of carcinoma in situ, about. Without any, tumour grows in sheets, so that whole tiles of it can
+        be cut; with some it grows as it likes.
+    """
+    plans = plan_cohort(
+        slides=slides, seed=seed, size_px=size_px, mpp=mpp, sites=sites, stain=stain, cases=PLAIN_CASES
+    )
     return [
         replace(
             plan,
-            mix=_mix(np.random.default_rng([seed, i, 4])),
-            patterns=GROWTH,
+            mix=_mix(np.random.default_rng([seed, i, 4]), in_situ),
+            patterns=plan.patterns if in_situ else GROWTH,
             patient_id=f"patient_{seed}_{i:03d}",
         )
         for i, plan in enumerate(plans)
@@ -110,12 +129,16 @@ def tissue_cohort(
     size_px: int = 1280,
     mpp: float = 0.5,
     sites: int = 4,
+    stain: str = "her2",
+    in_situ: float = 0.0,
     folder: str | Path = "../data/notebooks",
 ) -> pd.DataFrame:
     """Return the manifest of slides of `tissue_plans`, made once and kept below ``folder``."""
-    home = kept_below(folder) / f"tissue_{slides}_{size_px}_{seed}_{mpp:g}_{sites}"
+    home = kept_below(folder) / f"tissue_{stain}_{slides}_{size_px}_{seed}_{mpp:g}_{sites}_{in_situ:g}"
     if not home.is_dir():  # a cohort appears whole or not at all
-        plans = tissue_plans(slides=slides, seed=seed, size_px=size_px, mpp=mpp, sites=sites)
+        plans = tissue_plans(
+            slides=slides, seed=seed, size_px=size_px, mpp=mpp, sites=sites, stain=stain, in_situ=in_situ
+        )
         with whole_folder(home, overwrite=False) as part:
             with ProcessPoolExecutor(cores()) as pool:
                 list(pool.map(make_slide, plans, [part] * slides))
@@ -123,10 +146,19 @@ def tissue_cohort(
     return read_manifest(home / "manifest.csv")
 
 
-def _mix(rng: np.random.Generator) -> Mix:
+def _mix(rng: np.random.Generator, in_situ: float) -> Mix:
     usual = {"invasive": 0.28, "normal": 0.22, "immune": 0.14, "necrosis": 0.15, "fat": 0.09}
+    if in_situ:
+        usual = {
+            "invasive": 0.34,
+            "in_situ": in_situ,
+            "normal": 0.12,
+            "immune": 0.1,
+            "necrosis": 0.08,
+            "fat": 0.1,
+        }
     drawn = {name: float(share * rng.uniform(0.85, 1.13)) for name, share in usual.items()}
-    return Mix(in_situ=0.0, vessels=0.004, **drawn)
+    return Mix(**{"in_situ": 0.0, "vessels": 0.004} | drawn)
 
 
 def _row(plan: Plan) -> dict[str, object]:
@@ -151,6 +183,7 @@ def purest_tiles(
     mpp: float = 0.5,
     per_class: int = 20,
     purity: float = 0.6,
+    context: float = 1.0,
 ) -> TissueTiles:
     """Cut from each slide the purest tiles of each tissue, as annotators choose them, not as a grid falls.
 
@@ -166,7 +199,13 @@ def purest_tiles(
         At most so many of a tissue from each slide.
     purity
         Least share of the tile that its tissue fills; of ``other`` see `LOBULE`.
+    context
+        Side of the picture in sides of the tile: 2 shows half a tile more on each side. The label, the place
+        and the purity are always those of the tile, the middle of the picture.
     """
+    if not context >= 1:
+        raise ValueError(f"context={context}; use 1 for the tile alone, or 2 to show what lies around it")
+    seen_px = round(size_px * context)
     rows, pixels = [], []
     for row in table.to_dict("records"):
         with open_slide(row["path"], mpp=row["mpp"]) as slide:
@@ -176,9 +215,10 @@ def purest_tiles(
             for place in _purest(mask, side, per_class, purity):
                 x, y = place.pop("x") * scale, place.pop("y") * scale
                 rows.append({name: row[name] for name in _KEPT} | {"x_px0": x, "y_px0": y} | place)
-                pixels.append(slide.read(x, y, size_px, size_px, mpp=mpp).pixels)
+                halo = (seen_px - size_px) / 2 * slide.scale_at(mpp)
+                pixels.append(slide.read(x - halo, y - halo, seen_px, seen_px, mpp=mpp).pixels)
     columns = [*_KEPT, "x_px0", "y_px0", "label", "purity"]
-    empty = np.empty((0, size_px, size_px, 3), np.uint8)
+    empty = np.empty((0, seen_px, seen_px, 3), np.uint8)
     return TissueTiles(pd.DataFrame(rows, columns=columns), np.stack(pixels) if pixels else empty, TISSUES)
 
 

@@ -80,6 +80,7 @@ def map_tissue(
     *,
     tile_px: int = TILE_PX,
     halo_px: int = HALO_PX,
+    middle: float = 1.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> TissueMap:
     """Map the tissue of a slide.
@@ -90,15 +91,23 @@ def map_tissue(
         Where tissue is (`her2kit.slides.tissue.find_tissue`); the network is not asked elsewhere.
     tile_px, halo_px
         Side of a tile and its halo at the network's mpp; their sum with both halos should be a multiple of
-        32, as networks that halve their input five times ask it.
+        32, as networks that halve their input five times ask it. For a network that judges whole tiles they
+        follow from its card and ``middle``.
+    middle
+        Of a network that judges whole tiles: share of the tile's side that its answer speaks of. 0.5 lets
+        tiles overlap by half, for one that was trained to name the middle of what it sees.
     progress
         Told after each tile: how many of how many are done.
 
     Raises
     ------
+    ValueError
+        If ``middle`` is no share.
     MppError
         If the slide has no mpp, or a coarser one than the network reads.
     """
+    if not 0 < middle <= 1:
+        raise ValueError(f"middle={middle}; use 1 for the whole tile, 0.5 for its middle half")
     if slide.mpp is None or slide.mpp > network.mpp * 1.02:
         own = "no mpp" if slide.mpp is None else f"{slide.mpp:g} um per pixel"
         raise MppError(
@@ -106,7 +115,8 @@ def map_tissue(
         )
     judges_pixels = len(network.session.get_outputs()[0].shape) == 4
     if not judges_pixels:
-        tile_px, halo_px = network.card.input_px, 0
+        halo_px = round(network.card.input_px * (1 - middle) / 2)
+        tile_px = network.card.input_px - 2 * halo_px
     mpp = max(network.mpp, slide.mpp)
     halo_um = halo_px * slide.scale_at(mpp) * slide.mpp
     grid = tile_grid(slide, tissue, tile_px=tile_px, halo_um=halo_um, mpp=mpp)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from her2kit.cells.table import TISSUES
-from her2kit.course.tissue_lab import TissueTiles, dealt, purest_tiles, tissue_cohort
+from her2kit.course.tissue_lab import TissueTiles, dealt, purest_tiles, tissue_cohort, tissue_plans
 from her2kit.exchange.card import Card
 from her2kit.learning.leakage import find_leaks
 from her2kit.learning.pictures import read_raster
@@ -30,6 +30,22 @@ def test_a_tile_lies_where_its_tissue_is(cohort):
         assert seen.mean() >= 0.8
         assert seen.mean() == pytest.approx(row.purity, abs=0.05)
     assert tiles.table.groupby(["slide_id", "label"]).size().max() <= 3
+
+
+def test_context_shows_more_around_the_same_tile(cohort):
+    alone, around = (purest_tiles(cohort, size_px=64, per_class=2, context=c) for c in (1, 2))
+    pd.testing.assert_frame_equal(alone.table, around.table)
+    assert around.pixels.shape[1:] == (128, 128, 3)
+    np.testing.assert_array_equal(around.pixels[:, 32:96, 32:96], alone.pixels)
+    with pytest.raises(ValueError, match=r"context=0\.5; use 1"):
+        purest_tiles(cohort, context=0.5)
+
+
+def test_carcinoma_in_situ_is_there_where_it_is_asked_for():
+    without, some = (tissue_plans(slides=2, in_situ=share, stain="he") for share in (0.0, 0.1))
+    assert [plan.mix.in_situ for plan in without] == [0, 0]
+    assert all(0.08 < plan.mix.in_situ < 0.12 and plan.stain == "he" for plan in some)
+    assert len({plan.patient_id for plan in some}) == 2
 
 
 def test_tiles_are_dealt_by_patient_and_a_site_is_new():

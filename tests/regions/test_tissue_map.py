@@ -129,6 +129,19 @@ def test_only_tissue_is_mapped(tmp_path, network):
     assert nothing.regions() == []
 
 
+def test_a_network_that_names_the_middle_of_tiles_gives_a_finer_map(tmp_path):
+    network = load_network(nearest_colour_network(tmp_path / "tiles.onnx", tiles=True))
+    planted = np.array([[1, 3], [1, 3]], np.uint8).repeat(64, 0).repeat(64, 1)
+    with open_slide(painted_slide(tmp_path, planted)) as slide:
+        whole = Tissue(np.ones((32, 32), bool), 8.0, 16.0)
+        found = map_tissue(slide, whole, network, middle=0.5)
+        assert found.classes.shape == (8, 8)
+        assert (found.classes[1:-1, 1:3] == 1).all()
+        assert (found.classes[1:-1, 5:7] == 3).all()
+        with pytest.raises(ValueError, match="middle=0; use 1"):
+            map_tissue(slide, whole, network, middle=0)
+
+
 def test_a_network_that_judges_tiles_gives_a_pixel_a_tile(tmp_path):
     network = load_network(nearest_colour_network(tmp_path / "tiles.onnx", tiles=True))
     planted = np.array([[1, 2, 3], [4, 5, 6]], np.uint8).repeat(32, 0).repeat(32, 1)
