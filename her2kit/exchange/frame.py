@@ -11,7 +11,6 @@ gives back exactly what every other held, at any mpp.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -47,7 +46,7 @@ class Frame:
             raise ValueError(f"a frame of {self.width_px} x {self.height_px} px; give at least one pixel")
         for name in ("mpp", "slide_mpp"):
             value = getattr(self, name)
-            if not (isinstance(value, Real) and value > 0 and math.isfinite(value)):
+            if not (isinstance(value, int | float | np.floating) and value > 0 and math.isfinite(value)):
                 raise ValueError(f"{name}={value!r} is not micrometres per pixel; 0.25 is usual at 40x")
 
     @property

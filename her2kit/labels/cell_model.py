@@ -103,20 +103,20 @@ def out_of_fold(
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    groups = np.asarray(groups)
     if not len(features) == len(labels) == len(groups):
         raise ValueError(
             f"features has {len(features)} rows, labels {len(labels)}, groups {len(groups)}; "
             "give one each a cell"
         )
-    n = len(np.unique(groups))
+    names = np.asarray(groups)
+    n = len(np.unique(names))
     if n < 2:
         raise ValueError(
             f"groups names {n} slides; a label is doubted by models of other slides, give two or more"
         )
     out = np.zeros((len(features), len(CLASSES)))
     folds = StratifiedGroupKFold(min(k, n), shuffle=True, random_state=seed)
-    for train, test in folds.split(features, labels, groups):
+    for train, test in folds.split(features, labels, names):
         model = cell_model(seed=seed, trees=trees).fit(features[train], labels[train])
         out[test] = probabilities_of(model, features[test])
     return out

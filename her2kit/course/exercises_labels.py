@@ -1,0 +1,71 @@
+"""Checks of notebook 08's exercises: as in ``exercises``, a wrong answer gets a hint, not the answer."""
+
+from collections.abc import Mapping, Sequence
+from types import EllipsisType
+
+import numpy as np
+import pandas as pd
+
+from her2kit.course.exercises import OPEN, RIGHT
+from her2kit.labels.autolabel import patch_rule
+from her2kit.labels.ranking import expected_gain
+
+
+def check_rule_of_patches(
+    cells: Sequence[tuple[str, str]], *, answer: Sequence[str | None] | EllipsisType
+) -> str:
+    """Return whether ``answer`` holds the labels that R1's rule gives to cells of (patch class, call)."""
+    if isinstance(answer, EllipsisType):
+        return OPEN
+    if len(answer) != len(cells):
+        return f"Give one label a cell: {len(cells)} in all, None for a cell without a label."
+    patch, call = (pd.Series(list(words)) for words in zip(*cells, strict=True))
+    right = patch_rule(call, patch).tolist()
+    wrong = [k for k, label in enumerate(answer) if label != right[k]]
+    if not wrong:
+        return RIGHT
+    k = wrong[0]
+    return f"Not yet: look at cell {k + 1}, called {cells[k][1]} in a patch of class {cells[k][0]}."
+
+
+def check_greatest_lift(*, rate: float, share: float, answer: float | EllipsisType) -> str:
+    """Return whether ``answer`` is the greatest lift of any order when ``rate`` of the labels are wrong."""
+    if isinstance(answer, EllipsisType):
+        return OPEN
+    greatest = 1 / max(rate, share)
+    if abs(answer / greatest - 1) < 0.02:
+        return RIGHT
+    if answer > greatest:
+        return "Too high: at best every reviewed label is wrong, or every wrong label is reviewed."
+    return "Too low: how many wrong labels could the reviewed part hold, and how many does chance put there?"
+
+
+def check_first_to_review(
+    posterior: Mapping[str, Sequence[float]], given: Mapping[str, int], *, answer: str | EllipsisType
+) -> str:
+    """Return whether ``answer`` names the cell whose review by a perfect reader is expected to gain most."""
+    if isinstance(answer, EllipsisType):
+        return OPEN
+    if answer not in posterior:
+        return f"There is no cell {answer!r}: give one of {', '.join(posterior)}."
+    names = list(posterior)
+    gain = expected_gain(np.array([given[n] for n in names]), np.array([posterior[n] for n in names]))
+    if answer == names[int(gain.argmax())]:
+        return RIGHT
+    return "Not yet: what is the chance that its label is wrong? Unsure is not the same as probably wrong."
+
+
+def check_place_on_slide(
+    *, xy_tile: tuple[float, float], corner_px0: tuple[float, float], mpp: float, slide_mpp: float,
+    answer: tuple[float, float] | EllipsisType,
+) -> str:  # fmt: skip
+    """Return whether ``answer`` is the level-0 place of a point of a tile."""
+    if isinstance(answer, EllipsisType):
+        return OPEN
+    scale = mpp / slide_mpp
+    right = [c + v * scale for v, c in zip(xy_tile, corner_px0, strict=True)]
+    if np.allclose(answer, right):
+        return RIGHT
+    if np.allclose(answer, [c + v for v, c in zip(xy_tile, corner_px0, strict=True)]):
+        return "That is R1's slip: a pixel of the tile is not a pixel of the slide. How many is it?"
+    return "Not yet: first level-0 pixels per pixel of the tile, then the tile's corner."
