@@ -143,10 +143,10 @@ def test_a_file_that_cannot_be_used_changes_nothing(folder, tmp_path):
     broken, unknown, region = (tmp_path / f"{n}.geojson" for n in ("broken", "unknown", "region"))
     broken.write_text(path.read_text()[:-40])
     edit(path, unknown, lambda f, old: "4+")
-    region.write_text(
-        '{"type": "FeatureCollection", "features": [{"type": "Feature", '
-        '"properties": {"objectType": "annotation"}, "geometry": {"type": "Polygon", "coordinates": [[[0, 0], [9, 0], [9, 9], [0, 0]]]}}]}'
-    )
+    ring = [[0, 0], [9, 0], [9, 9], [0, 0]]
+    drawn = {"type": "Feature", "properties": {"objectType": "annotation"}}
+    drawn["geometry"] = {"type": "Polygon", "coordinates": [ring]}
+    region.write_text(json.dumps({"type": "FeatureCollection", "features": [drawn]}))
     assert "broken.geojson: not readable as GeoJSON" in line(run("import", folder, broken, "--by", "A"))
     assert "unknown.geojson: cell 1 has the class '4+'; use one of" in line(
         run("import", folder, unknown, "--by", "A")
