@@ -1,4 +1,4 @@
-"""Many slides, one after the other: the jobs, what is already done, and ``cohort.csv``.
+"""Many slides, one after the other: the jobs, what is already done, ``cohort.csv`` and the cohort's page.
 
 A slide that fails is listed and the rest goes on. ``score.json`` is written last of a slide's files, so a
 folder that holds one is whole.
@@ -21,6 +21,7 @@ from her2kit.exchange.whole import whole_file
 from her2kit.manifest import read_manifest
 from her2kit.pipeline import score_slide
 from her2kit.provenance import sha256_of
+from her2kit.report.cohort_report import PAGE, write_cohort_report
 from her2kit.settings import ScoreSettings
 
 FROM_MANIFEST = {
@@ -45,6 +46,8 @@ class Job:
     path: Path
     slide_id: str
     settings: ScoreSettings
+    label: str | None = None
+    """The manifest's known answer, for the cohort's page; no score looks at it."""
 
 
 def jobs_of(slides: Sequence[Path], manifest: Path | None, given: Mapping[str, Any]) -> list[Job]:
@@ -68,10 +71,11 @@ def jobs_of(slides: Sequence[Path], manifest: Path | None, given: Mapping[str, A
     if manifest is not None:
         for row in read_manifest(manifest).to_dict("records"):
             own = {k: row[c] for k, c in FROM_MANIFEST.items() if not pd.isna(row.get(c))}
-            jobs.append(Job(Path(row["path"]), row["slide_id"], ScoreSettings(**own | given)))
+            label = None if pd.isna(row.get("label")) else str(row["label"])
+            jobs.append(Job(Path(row["path"]), row["slide_id"], ScoreSettings(**own | given), label))
     seen: dict[str, Path] = {}
     for job in jobs:
-        if job.slide_id in ("", "..", TABLE):
+        if job.slide_id in ("", "..", TABLE, PAGE):
             raise ValueError(
                 f"{str(job.path)!r} gives no usable slide_id; name a slide file, "
                 "or give it a slide_id in a manifest"
@@ -86,7 +90,7 @@ def jobs_of(slides: Sequence[Path], manifest: Path | None, given: Mapping[str, A
 
 
 def score_cohort(jobs: Sequence[Job], out: Path, *, resume: bool = False) -> list[str]:
-    """Score every job into ``out/<slide_id>`` and write ``out/cohort.csv``; return the slides that failed.
+    """Score every job into ``out/<slide_id>``, list all in ``out``; return the slides that failed.
 
     ``out`` must exist. Prints one line a slide on stdout, progress and failures on stderr.
     """
@@ -103,6 +107,7 @@ def score_cohort(jobs: Sequence[Job], out: Path, *, resume: bool = False) -> lis
         rows.append(_row(job, record))
         with whole_file(out / TABLE) as part:
             pd.DataFrame(rows).to_csv(part, index=False)
+    write_cohort_report(out / PAGE, pd.DataFrame(rows))
     if failed:
         print(f"{len(failed)} of {len(jobs)} slides failed: {', '.join(failed)}", file=sys.stderr)
     return failed
@@ -193,6 +198,7 @@ def _line(record: Mapping[str, Any]) -> str:
     return (
         f"{record['slide_id']}: HER2 {record['score']} ({record['category']}), {record['guideline']}, "
         f"{record['n_cells']:,} cells: {shares}, H-score {record['h_score_membrane_class']:.0f}"
+        f"{', borderline' if (record.get('uncertainty') or {}).get('borderline') else ''}"
     )
 
 
@@ -202,8 +208,13 @@ def _row(job: Job, record: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {"path": str(job.path), **{n: record.get(n) for n in names}}
     row |= {f"percent_{k}": v for k, v in (record.get("percent") or {}).items()}
     row |= {n: record.get(n) for n in ("h_score_membrane_class", "h_score_intensity")}
+    row["label"] = job.label
+    sure = record.get("uncertainty") or {}
+    row["borderline"] = sure.get("borderline")
+    row["p_score"] = (sure.get("p_score") or {}).get(record.get("score"))
     row["flags"] = " ".join(record.get("flags") or [])
-    row["blocked_by"] = " ".join(g["name"] for g in record.get("gates", []) if g["level"] == "block")
+    for column, level in (("blocked_by", "block"), ("cautions", "caution")):
+        row[column] = " ".join(g["name"] for g in record.get("gates", []) if g["level"] == level)
     row["error"] = record.get("error")
     return {k: _as_text(v) if isinstance(v, str) else v for k, v in row.items()}
 
