@@ -36,7 +36,7 @@ function render({ model, el }) {
   // What is on the page, from the top down.
   const bar = make("div", { class: "bar" }, make("i"));
   const count = make("span", { class: "count" });
-  const near = picture("near", about.near_um, true), far = picture("far", about.far_um, false);
+  const near = picture("close", about.near_um, true), far = picture("wide", about.far_um, false);
   const title = make("h3"), facts = make("p", { class: "facts" }), given = make("p", { class: "given" });
   const answers = make("div", { class: "answers", role: "group", "aria-label": "Labels" });
   const buttons = new Map();
