@@ -6,6 +6,7 @@ were the whole slide. Near a threshold of 10 % one cell decides, so a tile also 
 tile; that label is there too, for comparison.
 """
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ THRESHOLD, LOOSE, STRICT = 0.10, 0.05, 0.20
 """Share of cells that the rule asks for, and its half and its double: see ``clear``."""
 TUMOUR = 0.3
 """Least share of a tile that invasive tumour fills."""
+RESTAIN_SD = 0.25
+"""Spread of how strong H&E is from slide to slide, standard deviation of the logarithm."""
 LEAST_CELLS = 10
 """Invasive cells below which a tile has no class: one cell would be more than the threshold."""
 
@@ -64,7 +67,23 @@ def phantom_tiles(table: pd.DataFrame, *, tile_um: float = 64.0, tile_px: int = 
     truths = {row.slide_id: _invasive(Path(row.mask_path).parent) for row in table.itertuples()}
     graded = pd.DataFrame([_graded(truths[t.slide_id], t) for t in cut.table.itertuples()])
     kept = pd.concat([cut.table[list(_KEPT)], graded], axis=1)
-    return GradeTiles(kept, Pairs(cut.pixels, cut.pair_pixels), mpp).where(kept["n_cells"] >= LEAST_CELLS)
+    he = restained(np.asarray(cut.pair_pixels), kept["slide_id"])
+    return GradeTiles(kept, Pairs(cut.pixels, he), mpp).where(kept["n_cells"] >= LEAST_CELLS)
+
+
+def restained(pixels: np.ndarray, slide_ids: pd.Series) -> np.ndarray:
+    """Return H&E tiles as strong in red, green and blue as their slide's day in the stainer made them.
+
+    Laboratories of the phantom stain alike every day; real ones do not, and a slide's pink tells it from all
+    others. The optical density of each channel is multiplied by a number that belongs to the slide's name.
+    """
+    out = np.empty_like(pixels)
+    for name in pd.unique(slide_ids):
+        rows = (slide_ids == name).to_numpy()
+        gain = np.exp(np.random.default_rng(zlib.crc32(str(name).encode())).normal(0, RESTAIN_SD, 3))
+        table = np.round(255 * (np.arange(256)[:, None] / 255) ** gain).astype(np.uint8)
+        out[rows] = np.stack([table[:, k][pixels[rows][..., k]] for k in range(3)], axis=-1)
+    return out
 
 
 def bci_tiles(folder: str | Path, *, tile_px: int = 224) -> GradeTiles:
