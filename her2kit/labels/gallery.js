@@ -30,7 +30,7 @@ function render({ model, el }) {
   const pictures = new Map(), asked = new Set();
   let order = []; // places in the order in which they were decided
   let pending = []; // sent, not yet answered: {id, kind, place, label, since}
-  let place = 0, ready = false, refusal = null, sent = 0;
+  let place = 0, ready = false, gone = false, refusal = null, sent = 0;
   const run = Math.random().toString(36).slice(2); // answers to an earlier view of this page are not ours
 
   // What is on the page, from the top down.
@@ -140,15 +140,27 @@ function render({ model, el }) {
     event.stopPropagation();
   }
 
+  function tell(message) { // a kernel that was restarted knows nothing of this page: sending then fails
+    try {
+      model.send(message);
+    } catch {
+      gone = true;
+    }
+  }
+
+  function late() {
+    return gone || (pending.length > 0 && Date.now() - pending[0].since > PATIENCE_MS);
+  }
+
   function held() { // no further decision while the kernel has not taken the last ones
-    return !ready || (pending.length && Date.now() - pending[0].since > PATIENCE_MS);
+    return !ready || late();
   }
 
   function decide(label) {
     if (held() || !cells.length) return show();
     const id = `${run}-${++sent}`;
     pending.push({ id, kind: "decide", place, label, since: Date.now() });
-    model.send({ kind: "decide", id, place, label, reason: reason.value.trim() });
+    tell({ kind: "decide", id, place, label, reason: reason.value.trim() });
     reason.value = "";
     refusal = null;
     go(following(place));
@@ -158,7 +170,7 @@ function render({ model, el }) {
     if (held()) return show();
     const id = `${run}-${++sent}`;
     pending.push({ id, kind: "undo", since: Date.now() });
-    model.send({ kind: "undo", id });
+    tell({ kind: "undo", id });
     show();
   }
 
@@ -189,7 +201,7 @@ function render({ model, el }) {
     }
     const places = wanted.filter((p) => p >= 0 && p < cells.length && !pictures.has(p) && !asked.has(p));
     places.forEach((p) => asked.add(p));
-    if (ready && places.length) model.send({ kind: "pictures", places });
+    if (ready && places.length) tell({ kind: "pictures", places });
     for (const [p, kept] of pictures) { // far away: fetched again when it is needed
       if (Math.abs(p - place) > 60) {
         [kept.near, kept.far].forEach((url) => URL.revokeObjectURL(url));
@@ -238,10 +250,9 @@ function render({ model, el }) {
     count.textContent = `${done.toLocaleString("en")} of ${n.toLocaleString("en")} decided`;
     root.classList.toggle("done", n > 0 && done === n);
     if (n) cell(n);
-    const late = pending.length && Date.now() - pending[0].since > PATIENCE_MS;
-    alarm.hidden = !(late || refusal);
-    alarm.textContent = late
-      ? `${pending.length} not saved: the kernel does not answer. What is shown as saved is safe. If the kernel died, restart it and run this cell again; it goes on from the last saved cell.`
+    alarm.hidden = !(late() || refusal);
+    alarm.textContent = late()
+      ? `${pending.length ? `${pending.length} not saved: the` : "The"} kernel does not answer. What is shown as saved is safe. If the kernel died, restart it and run this cell again; it goes on from the last saved cell.`
       : refusal ? `Not saved: ${refusal}` : "";
     const last = order.length ? order[order.length - 1] : null;
     saved.textContent = !ready ? "Waiting for the kernel …"
@@ -267,7 +278,7 @@ function render({ model, el }) {
       const half = about.near_um / about.far_um / 2;
       corners(side.over, side === near ? kept.mark : [0.5 - half, 0.5 - half, 0.5 + half, 0.5 + half]);
     }
-    near.figure.style.setProperty("--tone", label ? colour[label] : "transparent");
+    near.figure.style.setProperty("--tone", labels[place] ? colour[labels[place]] : "transparent");
     title.textContent = `Cell ${(place + 1).toLocaleString("en")} of ${n.toLocaleString("en")}`;
     facts.textContent = `${id} · ${slide}`;
     facts.title = facts.textContent;
@@ -301,10 +312,10 @@ function render({ model, el }) {
   }
 
   const clock = setInterval(() => { if (pending.length) show(); }, 500);
-  const asking = setInterval(() => { if (!ready) model.send({ kind: "ready" }); }, 2000);
+  const asking = setInterval(() => { if (!ready) tell({ kind: "ready" }); }, 2000);
   model.on("msg:custom", heard);
   show();
-  model.send({ kind: "ready" });
+  tell({ kind: "ready" });
   return () => {
     clearInterval(clock);
     clearInterval(asking);

@@ -58,7 +58,7 @@ class Gallery(anywidget.AnyWidget):
     _css = Path(__file__).with_suffix(".css")
     about = traitlets.Dict().tag(sync=True)
     """What does not change: round, reader, keys, colours, sides."""
-    cells = traitlets.List().tag(sync=True)
+    cells: traitlets.List = traitlets.List().tag(sync=True)
     """One entry a cell in reading order: slide_id, cell_id, given."""
 
     def __init__(
