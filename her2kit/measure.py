@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from her2kit.cells.detect import CellFit, find_cells, fit_cells
+from her2kit.cells.network import CellNetwork, check_mpp, load_cell_network
 from her2kit.cells.table import empty_cells
 from her2kit.regions.network import TissueNetwork, shipped_network
 from her2kit.regions.tissue_map import TissueMap, map_tissue
@@ -87,12 +88,16 @@ def measure_slide(
     SlideError
         If the slide cannot be read.
     WeightsError
-        If the tissue is to be mapped and its model cannot be used.
+        If the tissue is to be mapped, or a network to find the cells, and its model cannot be used.
+    MppError
+        If the slide is coarser than the detector's weights.
     """
     settings = settings or ScoreSettings()
     start = time.monotonic()
     threads = min(settings.workers, os.cpu_count() or 1)
     network = shipped_network(threads=threads) if settings.tumour == "auto" else None
+    weights = settings.weights
+    detector = None if weights is None else load_cell_network(weights or None)
     slide = open_slide(path, mpp=settings.mpp)
     try:
         measured = _measure(
@@ -100,6 +105,7 @@ def measure_slide(
             settings,
             slide_id or slide.slide_id,
             network,
+            detector,
             threads,
             progress,
             say or (lambda words: None),
@@ -115,6 +121,7 @@ def _measure(
     settings: ScoreSettings,
     name: str,
     network: TissueNetwork | None,
+    detector: CellNetwork | None,
     threads: int,
     progress: Progress | None,
     say: Callable[[str], None],
@@ -125,6 +132,8 @@ def _measure(
     if slide.mpp is None or nothing.blocked:
         return nothing
     mpp = slide.mpp if slide.mpp >= FINEST_MPP else 0.25
+    if detector is not None:
+        check_mpp(slide.mpp, detector)
     white = find_white_point(slide)
     tissue = find_tissue(slide, white)
     samples = [tile.pixels for tile in sample_fields(slide, tissue, mpp=mpp)]
@@ -139,7 +148,7 @@ def _measure(
     seen = replace(nothing, white=white, tissue=tissue, gates=tuple(gates))
     if seen.blocked:
         return seen
-    fit = fit_cells(slide, tissue, white, mpp=mpp)
+    fit = fit_cells(slide, tissue, white, mpp=mpp, network=detector)
     say(estimate(tissue, mpp=mpp, workers=threads))
     tissue_map = None
     if network is not None:

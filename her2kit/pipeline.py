@@ -231,6 +231,8 @@ def _slide_facts(measured: Measured) -> dict[str, Any]:
             "source": vectors.source,
         }
         facts["measured_at_mpp"] = measured.fit.mpp
+        found_by = measured.fit.network
+        facts["detector"] = "classical" if found_by is None else f"network {found_by.card.sha256}"
     return facts
 
 

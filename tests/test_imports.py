@@ -48,6 +48,7 @@ BESIDE = {
         "stain",
         "cells.table",
         "cells.matching",
+        "cells.boxes",
     ),
     "phantom": ("errors", "exchange", "slides.pyramid", "cells.table"),
 }

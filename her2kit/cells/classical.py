@@ -80,7 +80,7 @@ _SEED_SMOOTH_UM = 0.75
 _SEED_APART_UM = 2.0  # centres of neighbours are about 7.5 um apart
 _SEED_DEPTH_UM = 1.0  # least smoothed distance to the edge
 _REACH_UM = 7.0  # growth from a seed
-_AREA_UM2 = (12.0, 220.0)  # quartiles are about 30 and 60, 95th percentile 70-130
+AREA_UM2 = (12.0, 220.0)  # quartiles are about 30 and 60, 95th percentile 70-130
 _LEAST_FILL = 0.78  # area over that of the ellipse with the same moments: 1 for an ellipse, .95 for a box
 _OWN_STAIN_OD = 0.10  # nuclear DAB in unstained cells: 95th percentile .05
 _GREY_RATIO = 0.95  # OD_B / OD_R: hematoxylin about .6, red blood cells 1.02, dust 1.06
@@ -163,7 +163,7 @@ def fit_nuclei(
     contrast = []
     for m in maps:
         _, table = _regions(m, marker, chosen, mpp)
-        right = table["area_um2"].between(*_AREA_UM2) & (table["fill"] >= _LEAST_FILL)
+        right = table["area_um2"].between(*AREA_UM2) & (table["fill"] >= _LEAST_FILL)
         contrast.append(table.loc[right, "contrast"].to_numpy())
     found = np.concatenate(contrast) if contrast else np.empty(0)
     median = float(np.median(found)) if len(found) else _NO_CONTRAST_OD
@@ -196,8 +196,8 @@ def find_nuclei(maps: StainMaps, fit: NucleusFit, *, mpp: float) -> Nuclei:
     labels, table = _regions(maps, fit.marker, fit.settings, mpp)
     relative = table["contrast"] / fit.contrast_od
     table["confidence"] = np.clip(relative, 0, 1) * table["fill"]
-    sized = table["area_um2"].between(*_AREA_UM2).to_numpy()
-    reason = _reasons(table, relative, fit.marker)
+    sized = table["area_um2"].between(*AREA_UM2).to_numpy()
+    reason = reasons(table, relative, fit.marker)
     table = table[list(COLUMNS)]
     keep = sized & (reason == "")
     dropped = sized & (reason != "")
@@ -217,6 +217,17 @@ def _regions(
     maps: StainMaps, marker: str, settings: NucleusSettings, mpp: float
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Label and measure all that may be a nucleus; contrast in OD."""
+    levels, mask = nuclear_mask(maps, marker, settings, mpp=mpp)
+    labels, seeds = _split(mask, mpp)
+    table = measure_regions(maps, levels, labels, seeds, mpp=mpp)
+    table["contrast"] /= _LEVELS_PER_OD
+    return labels, table
+
+
+def nuclear_mask(
+    maps: StainMaps, marker: str, settings: NucleusSettings, *, mpp: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nuclear signal, uint8 levels (h, w), and where it is nucleus, uint8 (h, w), 1 or 0."""
     levels = _levels(maps, marker, settings)
     mask = local_threshold.two_class_mask(
         levels,
@@ -225,11 +236,7 @@ def _regions(
         share=settings.contrast_share,
         least=settings.floor_od * _LEVELS_PER_OD,
     )
-    mask = _clean(mask, mpp, settings)
-    labels, seeds = _split(mask, mpp)
-    table = measure_regions(maps, levels, labels, seeds, mpp=mpp)
-    table["contrast"] /= _LEVELS_PER_OD
-    return labels, table
+    return levels, _clean(mask, mpp, settings)
 
 
 def _levels(maps: StainMaps, marker: str, settings: NucleusSettings) -> np.ndarray:
@@ -270,7 +277,7 @@ def _split(mask: np.ndarray, mpp: float) -> tuple[np.ndarray, np.ndarray]:
     return labels, seeds
 
 
-def _reasons(table: pd.DataFrame, relative: pd.Series, marker: str) -> np.ndarray:
+def reasons(table: pd.DataFrame, relative: pd.Series, marker: str) -> np.ndarray:
     """Why a region is no nucleus to count: one word a row, empty where it is one."""
     reason = np.full(len(table), "", dtype=object)
     reason[table["fill"] < _LEAST_FILL] = "ragged"

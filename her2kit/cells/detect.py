@@ -16,6 +16,8 @@ from her2kit.cells import classical, membrane
 from her2kit.cells.classical import NucleusFit, find_nuclei, fit_nuclei
 from her2kit.cells.kind import cell_types
 from her2kit.cells.membrane import measure_membranes
+from her2kit.cells.network import CellNetwork, locate_cells
+from her2kit.cells.outlined import outline_nuclei
 from her2kit.cells.table import conform_cells, empty_cells
 from her2kit.slides.sample import sample_fields
 from her2kit.slides.slide import Slide, Tile
@@ -38,19 +40,30 @@ class CellFit:
     white: WhitePoint
     vectors: StainVectors
     nuclei: NucleusFit
+    network: CellNetwork | None = None
+    """Locates the nuclei; None leaves that to the classical detector."""
 
 
-def fit_cells(slide: Slide, tissue: Tissue, white: WhitePoint, *, mpp: float) -> CellFit:
-    """Fit stain vectors and nucleus thresholds on an evenly spread sample of the tissue."""
+def fit_cells(
+    slide: Slide, tissue: Tissue, white: WhitePoint, *, mpp: float, network: CellNetwork | None = None
+) -> CellFit:
+    """Fit stain vectors and nucleus thresholds on an evenly spread sample of the tissue.
+
+    With ``network``, `find_cells` lets it locate the nuclei.
+    """
     fields = [tile.pixels for tile in sample_fields(slide, tissue, mpp=mpp)]
     pixels = np.concatenate([f[::4, ::4].reshape(-1, 3) for f in fields])
     vectors = fit_stain_vectors(pixels, white.rgb)
     maps = [separate(f, white.rgb, vectors) for f in fields]
-    return CellFit(mpp, white, vectors, fit_nuclei(maps, mpp=mpp))
+    return CellFit(mpp, white, vectors, fit_nuclei(maps, mpp=mpp), network)
 
 
 def cells_of_tile(
-    tile: Tile, fit: CellFit, slide: Slide, own: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    tile: Tile,
+    fit: CellFit,
+    slide: Slide,
+    own: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    located: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return the measured, not yet graded cells of a tile, in level-0 pixels.
 
@@ -58,11 +71,17 @@ def cells_of_tile(
     ----------
     own
         Takes ``x_px0`` and ``y_px0`` of the cells, gives bool (n,): those to keep. The halo's are not.
+    located
+        The slide's nuclei by `her2kit.cells.network.locate_cells`; None finds them here.
     """
     refuse_normalised(tile)
     maps = separate(tile.pixels, fit.white.rgb, fit.vectors)
-    nuclei = find_nuclei(maps, fit.nuclei, mpp=fit.mpp)
     scale = slide.scale_at(fit.mpp)
+    if located is None:
+        nuclei = find_nuclei(maps, fit.nuclei, mpp=fit.mpp)
+    else:
+        boxes = _on_tile(located, tile, scale)
+        nuclei = outline_nuclei(maps, boxes, fit.nuclei, mpp=fit.mpp)
     slide_box_px = (
         -tile.x_px0 / scale,
         -tile.y_px0 / scale,
@@ -81,6 +100,16 @@ def cells_of_tile(
             moved = corner + np.stack(list(cells[name])) * scale
             cells[name] = pd.Series(list(moved.astype(np.float32)), index=cells.index, dtype=object)
     return cells
+
+
+def _on_tile(located: pd.DataFrame, tile: Tile, scale: float) -> pd.DataFrame:
+    """Return the boxes whose centre lies on a tile, in its pixels."""
+    x = (located["x_px0"] - tile.x_px0) / scale
+    y = (located["y_px0"] - tile.y_px0) / scale
+    height, width = tile.pixels.shape[:2]
+    here = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    sides = {f"{side}_px": located[f"{side}_px0"] / scale for side in ("width", "height")}
+    return pd.DataFrame({"x_px": x, "y_px": y, "score": located["score"], **sides})[here]
 
 
 def find_cells(
@@ -109,14 +138,16 @@ def find_cells(
     """
     grid = tile_grid(slide, tissue, tile_px=tile_px, halo_um=HALO_UM, mpp=fit.mpp)
     rows = list(grid.table.itertuples(index=False))
+    located = None
+    if fit.network is not None:
+        located = locate_cells(slide, tissue, fit.network, threads=threads)
 
     def work(row) -> pd.DataFrame:
         def own(x_px0: np.ndarray, y_px0: np.ndarray) -> np.ndarray:
             return owned(x_px0, y_px0, grid, row) & tissue.contains(x_px0, y_px0)
 
-        return cells_of_tile(read_tissue(slide, tissue, grid, row), fit, slide, own).assign(
-            tile_id=row.tile_id
-        )
+        tile = read_tissue(slide, tissue, grid, row)
+        return cells_of_tile(tile, fit, slide, own, located).assign(tile_id=row.tile_id)
 
     parts = []
     for done, cells in enumerate(_in_threads(work, rows, threads), start=1):
