@@ -4,7 +4,7 @@ A slide's score is the class of all its patches, as in HER2-IHC-40x. Labels are 
 the planted class is there to hold them against.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -13,14 +13,16 @@ import pandas as pd
 
 from her2kit.cells.grade import grade_cells
 from her2kit.cells.matching import match_points
+from her2kit.cells.table import CLASSES
 from her2kit.course.data import phantom_cohort
 from her2kit.course.processes import cores
-from her2kit.exchange.frame import HER2_CLASSES, Frame
+from her2kit.exchange.frame import Frame
 from her2kit.exchange.geojson import read_regions
 from her2kit.exchange.parquet import read_table
 from her2kit.labels.brown import brown_share
 from her2kit.labels.cell_model import class_codes
 from her2kit.labels.crops import Crops
+from her2kit.labels.reading import Reading
 from her2kit.labels.review_log import NOT_TUMOUR
 from her2kit.labels.simulated_readers import Reader
 from her2kit.measure import measure_slide
@@ -30,7 +32,7 @@ from her2kit.settings import ScoreSettings
 CASES = ("3+", "0-null", "2+", "1+")
 """One of each score, in turn."""
 WITHIN_UM = 4.0
-"""A detected cell is the planted one within this distance, half a cell (as in `design.md`, evaluate)."""
+"""A detected cell is the planted one within this distance: half a cell."""
 LABEL_MPP = 0.25
 
 
@@ -118,14 +120,22 @@ def frame_of(cells: pd.DataFrame, *, tile_px: int = 512, mpp: float = 0.5) -> tu
     return Frame(tile_px, tile_px, mpp, LABEL_MPP, x, y), cells[here]
 
 
-def readings_of(reader: Reader, truth: Sequence[str | None], *, seed: int = 0) -> list[str]:
-    """Return what a simulated reader says of cells, in words; of what is no tumour cell: that."""
-    classes = pd.Series(list(truth), dtype=object)
-    known = classes.notna().to_numpy()
-    said = np.array([NOT_TUMOUR] * len(classes), dtype=object)
-    codes = reader.read(class_codes(classes[known]), seed=seed)
-    said[known] = np.array(HER2_CLASSES, dtype=object)[codes]
-    return said.tolist()
+def let_read(folder: str | Path, name: str, reader: Reader, cells: pd.DataFrame, *, seed: int = 0) -> None:
+    """Let a simulated reader decide all cells that are theirs in the open round of a review.
+
+    Parameters
+    ----------
+    folder, name
+        Of the review, and the reader's id in it.
+    cells
+        Of `measured_cells`. What is no tumour cell is called so, without error.
+    """
+    with Reading(folder, name) as reading:
+        mine = cells.set_index(["slide_id", "cell_id"]).loc[reading.keys, "true_class"].astype(object)
+        known = mine.notna().to_numpy()
+        said = np.array([NOT_TUMOUR] * len(mine), dtype=object)
+        said[known] = np.array(CLASSES, dtype=object)[reader.read(class_codes(mine[known]), seed=seed)]
+        reading.decide_all([(*key, word, "") for key, word in zip(reading.keys, said, strict=True)])
 
 
 def worst_entries(estimates: Mapping[str, np.ndarray], planted: np.ndarray) -> pd.Series:
