@@ -1,10 +1,11 @@
 """Tiles of the lesson on grading: the rule, clear tiles, both kinds of label, splits by patient."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from her2kit.course.data import phantom_cohort
-from her2kit.course.grading_lab import LEAST_CELLS, bci_tiles, dealt, grade, phantom_tiles
+from her2kit.course.grading_lab import LEAST_CELLS, bci_tiles, dealt, grade, phantom_tiles, restained
 from her2kit.learning.datasets.fixtures import write_bci
 from her2kit.learning.leakage import check_split
 
@@ -57,3 +58,15 @@ def test_bci_brings_its_own_test_part(tmp_path):
     np.testing.assert_array_equal(tiles.table["label"], tiles.table["slide_label"])
     assert tiles.pairs.ihc.shape[1:] == (32, 32, 3)
     assert dealt(tiles).table.equals(tiles.table)
+
+
+def test_a_slide_keeps_its_own_pink():
+    rng = np.random.default_rng(0)
+    pixels = np.repeat(rng.integers(40, 250, (1, 8, 8, 3), dtype=np.uint8), 4, axis=0)
+    out = restained(pixels, pd.Series(["a", "a", "b", "b"]))
+    np.testing.assert_array_equal(out[0], out[1])
+    np.testing.assert_array_equal(out[2], out[3])
+    assert np.abs(out[0].astype(int) - out[2]).mean() > 2
+    order = np.argsort(pixels[0, ..., 0], axis=None)
+    assert (np.diff(out[0, ..., 0].ravel()[order].astype(int)) >= 0).all()  # darker stays darker
+    np.testing.assert_array_equal(restained(pixels[:2], pd.Series(["a", "b"]))[0], out[0])
