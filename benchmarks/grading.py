@@ -43,7 +43,6 @@ INPUTS: dict[str, dict[str, Any]] = {
     "H&E and IHC squeezed into a square": {},
     "H&E and IHC as channels": {"join": "channels"},
     "IHC alone": {"modality": "ihc"},
-    "IHC alone, gray": {"modality": "ihc", "gray": True},
     "H&E alone": {"modality": "he"},
 }
 MAIN = "H&E and IHC as channels"
