@@ -65,7 +65,7 @@ function render({ model, el }) {
   const hint = make("p", { class: "hint" }, "Click here, or press Tab until the frame lights up, then read with the keys.");
   const root = make(
     "section",
-    { class: "her2kit-gallery", tabindex: "0", role: "application", "data-lm-suppress-shortcuts": "true",
+    { class: "her2kit-gallery", tabindex: "0", role: "application",
       "aria-label": `${about.round} round, reader ${about.reader}: one key labels a cell` },
     make("header", {},
       make("p", { class: "who" }, make("span", {}, `${about.round} round`), make("b", {}, `reader ${about.reader}`)),
@@ -80,7 +80,7 @@ function render({ model, el }) {
     strip,
     make("footer", {}, saved, hint),
   );
-  root.addEventListener("keydown", pressed);
+  window.addEventListener("keydown", pressed, true); // before JupyterLab, whose own x would cut the cell
   root.addEventListener("click", (event) => {
     if (!event.target.closest("button, input")) root.focus({ preventScroll: true });
   });
@@ -117,27 +117,26 @@ function render({ model, el }) {
 
   // What the reader does.
   function pressed(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target === reason) {
-      if (event.key === "Enter" || event.key === "Escape") {
-        if (event.key === "Escape") reason.value = "";
-        root.focus({ preventScroll: true });
-        event.preventDefault();
-      }
-      event.stopPropagation();
-      return;
-    }
-    const known = about.keys.find((k) => k.key === event.key.toLowerCase());
-    if (known) {
-      if (!event.repeat) decide(known.label);
-    } else if (event.key.toLowerCase() === "u") {
-      if (!event.repeat) takeBack();
-    } else if (event.key === "ArrowLeft") go(place - 1);
-    else if (event.key === "ArrowRight") go(place + 1);
-    else if (event.key.toLowerCase() === "r") reason.focus();
-    else return; // Tab, Enter on a button and all else work as everywhere
-    event.preventDefault();
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const theirs = event.ctrlKey || event.metaKey || event.altKey || key === "Tab" || (event.shiftKey && key === "Enter");
+    if (!root.contains(event.target) || theirs) return; // saving the notebook and the like stay JupyterLab's
     event.stopPropagation();
+    if (event.target === reason) {
+      if (key !== "Enter" && key !== "Escape") return;
+      if (key === "Escape") reason.value = "";
+      root.focus({ preventScroll: true });
+    } else {
+      const known = about.keys.find((k) => k.key === key);
+      if (known) {
+        if (!event.repeat) decide(known.label);
+      } else if (key === "u") {
+        if (!event.repeat) takeBack();
+      } else if (key === "ArrowLeft") go(place - 1);
+      else if (key === "ArrowRight") go(place + 1);
+      else if (key === "r") reason.focus();
+      else return; // a button's Enter and Space, and what scrolls
+    }
+    event.preventDefault();
   }
 
   function tell(message) { // a kernel that was restarted knows nothing of this page: sending then fails
@@ -317,6 +316,7 @@ function render({ model, el }) {
   show();
   tell({ kind: "ready" });
   return () => {
+    window.removeEventListener("keydown", pressed, true);
     clearInterval(clock);
     clearInterval(asking);
     model.off("msg:custom", heard);
