@@ -62,6 +62,7 @@ def run(
 ) -> None:
     """Run notebooks headless: results.json and one HTML page each, runs.csv for all."""
     _need_course()
+    from her2kit.course.records import RECORD
     from her2kit.course.summary import write_summary
 
     def plan() -> list[Any]:
@@ -75,7 +76,7 @@ def run(
     try:
         outcomes = _or_wrong_call(lambda: _run(runs, workers, resume, out))
     finally:
-        if any(run.folder.is_dir() for run in runs):
+        if any((run.folder / RECORD).is_file() for run in runs):
             write_summary(out)
     if sweep is not None:
         _write_effects(runs, sweep)
