@@ -7,6 +7,7 @@ blocks.
 """
 
 import zlib
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,18 +21,24 @@ from her2kit.course.data import kept_below
 from her2kit.course.processes import cores
 from her2kit.exchange.parquet import read_table
 from her2kit.learning.pictures import read_raster
+from her2kit.learning.splits import split
+from her2kit.learning.tiles import LabelledTiles, cut_tiles
 from her2kit.manifest import read_manifest
 from her2kit.phantom.cohort import plan_cohort
 from her2kit.phantom.folder import whole_folder
 from her2kit.phantom.plan import Mix, Plan
 from her2kit.phantom.slide import make_slide
 
+MPP, LEAST_TUMOUR = 0.5, 0.5
+"""Micrometres per pixel of a tile, at which membranes are two pixels wide; share of tumour in each."""
+DEALT = {"train": 7 / 12, "val": 2 / 12, "test": 3 / 12}
 CASES = ("3+", "0-null", "2+", "1+")
 """One a score, in turn; with three sites, cases and sites do not keep step."""
 MIX = Mix(invasive=0.8, in_situ=0.0, normal=0.0, immune=0.03, necrosis=0.0, fat=0.03, vessels=0.005)
 GROWTH = ("nests", "solid")
 PARTS = ("membrane", "nucleus", "tumour, the rest", "stroma", "outside")
 """What a pixel of a tile can be. A membrane is one that is stained: an unstained one cannot be seen."""
+PART_COLOURS = dict(zip(PARTS, ("#8B4513", "#3b4fa8", "#e8a0a0", "#8cc6a0", "#f0f0f0"), strict=True))
 INK_OD = np.array([0.80, 0.28, 0.52]) * 1.1
 """OD of green felt pen in red, green and blue."""
 LEAST_DAB, CREST = 0.05, 0.5
@@ -44,8 +51,7 @@ def graded_cohort(
     *,
     slides: int,
     seed: int = 0,
-    size_px: int = 768,
-    mpp: float = 0.5,
+    size_px: int = 560,
     folder: str | Path = "../data/notebooks",
 ) -> pd.DataFrame:
     """Return the manifest of slides of mostly tumour, one of the four scores each; made once.
@@ -53,9 +59,9 @@ def graded_cohort(
     ``label`` is the slide's score, and ``truth`` its folder of what was planted.
     """
     mark = zlib.crc32(repr((CASES, MIX, GROWTH)).encode())
-    home = kept_below(folder) / f"graded_{slides}_{size_px}_{seed}_{mpp:g}_{mark:08x}"
+    home = kept_below(folder) / f"graded_{slides}_{size_px}_{seed}_{mark:08x}"
     if not home.is_dir():  # a cohort appears whole or not at all
-        plans = plan_cohort(slides=slides, seed=seed, size_px=size_px, mpp=mpp, sites=3, cases=CASES)
+        plans = plan_cohort(slides=slides, seed=seed, size_px=size_px, mpp=MPP, sites=3, cases=CASES)
         plans = [replace(plan, mix=MIX, patterns=GROWTH) for plan in plans]
         with whole_folder(home, overwrite=False) as part:
             with ProcessPoolExecutor(cores()) as pool:
@@ -77,6 +83,26 @@ def _row(plan: Plan) -> dict[str, object]:
         "stain": plan.stain,
         "mask_path": f"truth/{plan.slide_id}/regions.png",
     }
+
+
+def graded_tiles(
+    table: pd.DataFrame, *, size_px: int = 112, per_slide: int = 8, seed: int = 0
+) -> LabelledTiles:
+    """Return tiles of mostly tumour with the score of their slide, dealt by slide into train, val and test.
+
+    Parameters
+    ----------
+    table
+        As `graded_cohort` gives it.
+    size_px
+        Side of a tile in pixels of 0.5 um.
+    per_slide
+        At most so many of each slide.
+    """
+    tiles = cut_tiles(table, size_px=size_px, mpp=MPP, label="slide", at_least={"tumour": LEAST_TUMOUR},
+                      per_label=per_slide, seed=seed)  # fmt: skip
+    part = split(tiles.table, unit="slide_id", parts=DEALT, stratify=["label", "site"], seed=seed)
+    return LabelledTiles(tiles.table.assign(split=part), tiles.pixels)
 
 
 def what_lies_where(tiles: pd.DataFrame, *, size_px: int) -> dict[str, np.ndarray]:
@@ -113,6 +139,14 @@ def what_lies_where(tiles: pd.DataFrame, *, size_px: int) -> dict[str, np.ndarra
             for name, mask in zip(PARTS, found, strict=True):
                 out[name][tile["row"]] = mask & ~taken
                 taken |= mask
+    return out
+
+
+def painted_parts(parts: Mapping[str, np.ndarray], tile: int) -> np.ndarray:
+    """Return one tile's parts in `PART_COLOURS`, uint8 (h, w, 3)."""
+    out = np.zeros((*parts[PARTS[0]].shape[1:], 3), np.uint8)
+    for name, mask in parts.items():
+        out[mask[tile]] = tuple(bytes.fromhex(PART_COLOURS[name][1:]))
     return out
 
 
@@ -163,7 +197,7 @@ def with_pen(pixels: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, np.ndarr
 
 
 def with_jpeg_border(
-    pixels: np.ndarray, *, width_px: int = 12, quality: int = 4
+    pixels: np.ndarray, *, width_px: int = 8, quality: int = 4
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return tiles whose border was saved once more as a coarse JPEG, and where that border lies.
 

@@ -48,7 +48,7 @@ def overlay(pixels: np.ndarray, heat: np.ndarray, *, alpha: float = 0.75) -> np.
     paint = colours((heat + 1) / 2 if two_sided else heat)[..., :3]
     grey = pixels.astype(np.float64).mean(axis=2, keepdims=True)
     pale = (0.35 * pixels + 0.65 * grey) / 255 * 0.75 + 0.25
-    cover = alpha * np.sqrt(np.clip(np.abs(heat), 0, 1))[..., None]
+    cover = alpha * np.clip(np.abs(heat), 0, 1)[..., None] ** 0.8
     return np.rint(255 * ((1 - cover) * pale + cover * paint)).astype(np.uint8)
 
 
