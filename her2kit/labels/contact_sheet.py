@@ -34,11 +34,13 @@ def contact_sheet(reading: "Reading", crops: "Crops", *, near_um: float, cells: 
 
     table = reading.table().head(cells)
     rows = max(1, -(-len(table) // COLUMNS))
-    figure = Figure(figsize=(8.4, 0.5 + 1.6 * rows), dpi=84)
+    figure = Figure(figsize=(8.4, 0.6 + 1.62 * rows), dpi=84)
     canvas = FigureCanvasAgg(figure)
     grid = figure.subplots(rows, COLUMNS, squeeze=False)
     top = 1 - 0.45 / figure.get_figheight()
-    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.02, top=top, wspace=0.06, hspace=0.24)
+    figure.subplots_adjust(
+        left=0.01, right=0.99, bottom=0.24 / figure.get_figheight(), top=top, wspace=0.06, hspace=0.24
+    )
     figure.text(0.012, 1 - 0.12 / figure.get_figheight(), f"{reading.round.capitalize()} round, reader "
                 f"{reading.reader}", color=_INK, fontsize=11, fontweight="bold", va="top")  # fmt: skip
     words = f"{len(reading.labels):,} of {len(reading.keys):,} cells decided; here the first {len(table)}"

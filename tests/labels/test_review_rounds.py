@@ -303,6 +303,35 @@ def test_logs_come_home_from_other_computers(folder, tmp_path):
     assert len(load_review(folder).entries()) == 3
 
 
+def test_what_comes_home_after_the_round_was_closed_does_not_change_it(folder, tmp_path):
+    away = tmp_path / "away"
+    shutil.copytree(folder, away)
+    with Reading(away, "B") as reading:
+        reading.decide(*reading.keys[0], "3+")
+    log = load_review(away).log_path("B")
+    collect_logs(load_review(folder), [log])
+    before = close_round(folder, incomplete=True)
+    with Reading(away, "B") as reading:
+        reading.decide(*reading.keys[1], "3+")
+    with pytest.raises(
+        ReviewError, match="holds 1 new entries of the first round, which is closed; let the reader"
+    ):
+        collect_logs(load_review(folder), [log])
+    assert load_review(folder).labels().equals(before)
+    open_round(folder, ["A", "B"], name="second")
+    with Reading(folder, "B") as reading:
+        reading.decide(*reading.keys[0], "0")
+    shutil.copytree(folder, tmp_path / "third")
+    with Reading(tmp_path / "third", "B") as reading:
+        reading.decide(*reading.keys[1], "0")
+    collect_logs(load_review(folder), [load_review(tmp_path / "third").log_path("B")])
+    with (
+        ReviewLog.open(load_review(folder).log_path("B")) as here,
+        pytest.raises(ReviewError, match="is closed"),
+    ):
+        here.decide("first", Decision("s1", "c1", "0"))
+
+
 # Labels
 
 
