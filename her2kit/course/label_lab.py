@@ -4,9 +4,11 @@ A slide's score is the class of all its patches, as in HER2-IHC-40x. Labels are 
 the planted class is there to hold them against.
 """
 
+import io
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,7 @@ from her2kit.exchange.geojson import read_regions
 from her2kit.exchange.parquet import read_table
 from her2kit.labels.brown import brown_share
 from her2kit.labels.cell_model import class_codes
+from her2kit.labels.contact_sheet import contact_sheet
 from her2kit.labels.crops import Crops
 from her2kit.labels.reading import Reading
 from her2kit.labels.review_log import NOT_TUMOUR
@@ -34,6 +37,8 @@ CASES = ("3+", "0-null", "2+", "1+")
 WITHIN_UM = 4.0
 """A detected cell is the planted one within this distance: half a cell."""
 LABEL_MPP = 0.25
+NEAR_UM = 40.0
+"""Side of a cell's picture on `first_cells`, as in the gallery."""
 
 
 def patches(
@@ -101,6 +106,22 @@ def crops_of(manifest: pd.DataFrame, cells: pd.DataFrame, *, side_um: float = 24
         return [
             crops.around(row.slide_id, row.x_px0, row.y_px0, side_um=side_um) for row in cells.itertuples()
         ]
+
+
+def first_cells(reading: Reading, slides: Mapping[str, str], *, cells: int = 6, width_px: int = 640) -> Any:
+    """Return a picture (PIL) of the first cells that a reader gets: for a page where no key can be pressed.
+
+    Parameters
+    ----------
+    slides
+        slide_id to the slide's file.
+    """
+    from PIL import Image
+
+    with Crops(slides) as crops:
+        picture = Image.open(io.BytesIO(contact_sheet(reading, crops, near_um=NEAR_UM, cells=cells)))
+    height = round(picture.height * width_px / picture.width)
+    return picture.convert("RGB").resize((width_px, height), Image.Resampling.LANCZOS)
 
 
 def frame_of(cells: pd.DataFrame, *, tile_px: int = 512, mpp: float = 0.5) -> tuple[Frame, pd.DataFrame]:
