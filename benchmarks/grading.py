@@ -146,8 +146,8 @@ def labels() -> list[Claim]:
     out = []
     by_slide = {seed: trained(tiles_of(seed), seed, label="slide_label", **INPUTS[MAIN]) for seed in SEEDS}
     for taught, model in (("tiles", lambda seed: of_input(MAIN, seed)), ("slides", by_slide.get)):
-        for judge, part, label in (("tiles", clear_of, "label"), ("slides", lambda x: x, "slide_label")):
-            values = [figures(model(seed), part(tiles_of(seed)), label=label)["accuracy"] for seed in SEEDS]
+        for judge, label in (("tiles", "label"), ("slides", "slide_label")):
+            values = [figures(model(seed), tiles_of(seed), label=label)["accuracy"] for seed in SEEDS]
             words = f"labels, taught by those of {taught}, judged by those of {judge}: mean of {len(SEEDS)}"
             out.append(Claim(words, statistics.mean(values), "accuracy", None))
     return out
