@@ -122,12 +122,17 @@ def from_anchors(given: np.ndarray, probabilities: np.ndarray, *, share: float =
 
 
 def with_review(
-    given: np.ndarray, probabilities: np.ndarray, rows: np.ndarray, readings: np.ndarray
+    given: np.ndarray,
+    probabilities: np.ndarray,
+    rows: np.ndarray,
+    readings: np.ndarray,
+    *,
+    reader: np.ndarray | None = None,
 ) -> Noise:
     """Estimate the noise from cells that somebody read, drawn at random; the noise may be of any kind.
 
     What the probabilities say of all cells with a label is corrected by how far they were off where somebody
-    looked. A reader's own errors go into the estimate.
+    looked. The reader's own errors go into the estimate, unless they are known.
 
     Parameters
     ----------
@@ -140,11 +145,14 @@ def with_review(
         int (m,), places of the cells that were read: drawn blindly, not those that look wrong.
     readings
         int (m,), what was read.
+    reader
+        (k, k), P(reading | true class) where it is known; its errors are then taken out, at the cost of a
+        wider spread. None: readings are taken as true.
 
     Raises
     ------
     ValueError
-        If the shapes do not fit, or no cell was read.
+        If the shapes do not fit, no cell was read, or the reader tells two classes apart by chance alone.
     """
     filled = np.asarray(probabilities, float)
     filled = np.where(np.isnan(filled), 1 / filled.shape[-1], filled)
@@ -157,6 +165,11 @@ def with_review(
     k = opinion.shape[1]
     joint = np.zeros((k, k))
     read = np.eye(k)[readings]
+    if reader is not None:  # E[e_reading | t] = R[t], so e_reading R^-1 is e_t in the mean
+        known = np.asarray(reader, float)
+        if known.shape != (k, k) or np.linalg.cond(known) > 1e3:
+            raise ValueError(f"reader is {known.shape}; give a matrix of {k} x {k} that tells classes apart")
+        read = read @ np.linalg.inv(known)
     for label in np.unique(given):
         of_label = given[rows] == label
         share = opinion[given == label].mean(axis=0)

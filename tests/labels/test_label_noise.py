@@ -12,6 +12,7 @@ from her2kit.labels.noise import (
     plant_noise,
     with_review,
 )
+from her2kit.labels.simulated_readers import neighbour_reader
 from her2kit.labels.suspects import judge_signals, suspects
 
 PLANTED = np.array(
@@ -78,6 +79,21 @@ def test_a_review_drawn_at_random_holds_for_any_noise(cells):
     np.testing.assert_allclose(perfect.matrix, planted, atol=1e-9)
     unknown = with_review(given, np.full((len(truth), 4), np.nan), rows, truth[rows])
     np.testing.assert_allclose(unknown.matrix, blunt.matrix)
+
+
+def test_a_readers_known_errors_are_taken_out(cells):
+    truth, given = cells["truth"], cells["given"]
+    planted = noise_matrix(truth, given)
+    reader = neighbour_reader("novice", 0.8)
+    rows = np.arange(len(truth))
+    read = reader.read(truth, seed=4)
+    opinion = np.full((len(truth), 4), 0.25)
+    as_they_are = with_review(given, opinion, rows, read)
+    taken_out = with_review(given, opinion, rows, read, reader=reader.matrix)
+    assert np.abs(as_they_are.matrix - planted).max() > 0.08
+    assert np.abs(taken_out.matrix - planted).max() < 0.03
+    with pytest.raises(ValueError, match="tells classes apart"):
+        with_review(given, opinion, rows, read, reader=np.full((4, 4), 0.25))
 
 
 @pytest.mark.parametrize(
