@@ -1,7 +1,7 @@
 """COCO's mean average precision of boxes, counted by pycocotools; fields with thousands of cells are not cut.
 
-R1 chose its weights by mAP50-95. For cells it says little: a box of stated size has no true border, so that an
-overlap of 95 % is asked of a square that somebody drew around a point. Points are judged by
+R1 chose its weights by mAP50-95. For cells it says little: a box of stated size has no true border, so that
+an overlap of 95 % is asked of a square that somebody drew around a point. Points are judged by
 `her2kit.learning.point_evaluation`.
 
 References
@@ -25,7 +25,8 @@ MOST = 100_000
 def box_map(
     pictures: Sequence[LabelledPicture], found: Sequence[Boxes], class_names: Sequence[str]
 ) -> dict[str, float]:
-    """Return ``map`` (IoU .50 to .95), ``map50``, ``map75`` and ``map <class>``; nan where a class has no box.
+    """Return ``map`` (IoU .50 to .95), ``map50``, ``map75`` and ``map <class>``; nan where a class has no
+    box.
 
     Parameters
     ----------

@@ -167,8 +167,7 @@ def begin_with(net: Any, start: str | Path, detector: DetectorSettings) -> str:
     if card.task != TASK or card.architecture != detector.architecture:
         raise WeightsError(
             f"{start}: is a {card.task} {card.architecture}, not a {TASK} {detector.architecture}; give "
-            f"other "
-            "weights, or architecture="
+            "other weights, or architecture="
         )
     if card.mpp != detector.mpp:
         raise WeightsError(

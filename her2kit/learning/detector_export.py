@@ -101,9 +101,15 @@ def tensors_of(path: str | Path) -> dict[str, Any]:
     import onnx
     import torch
 
-    held = onnx.load(str(path)).graph.initializer
-    found = {i.name.removeprefix(_PREFIX): i for i in held if i.name.startswith(_PREFIX)}
-    return {name: torch.from_numpy(onnx.numpy_helper.to_array(i).copy()) for name, i in found.items()}
+    graph = onnx.load(str(path)).graph
+    held = {i.name: i for i in graph.initializer}
+    # Of equal tensors the exporter keeps one, and lets Identity nodes stand for the others.
+    same = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Identity" and n.input[0] in held}
+    found = {name: held[same.get(name, name)] for name in [*held, *same] if name.startswith(_PREFIX)}
+    return {
+        name.removeprefix(_PREFIX): torch.from_numpy(onnx.numpy_helper.to_array(i).copy())
+        for name, i in found.items()
+    }
 
 
 def _whole(net: Any) -> Any:

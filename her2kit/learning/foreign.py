@@ -1,8 +1,8 @@
 """Take over a detector that was trained elsewhere: a pickle of ultralytics, opened only on its stated sha256.
 
-A ``.pt`` file is a pickle, and opening a pickle runs whatever its author put in it. So it is opened for who has
-its sha256 from a source they trust, once, and leaves as safetensors with a card; the card's mpp and classes are
-the caller's statement, since such a file knows neither.
+A ``.pt`` file is a pickle, and opening a pickle runs whatever its author put in it. So it is opened for who
+has its sha256 from a source they trust, once, and leaves as safetensors with a card; the card's mpp and
+classes are the caller's statement, since such a file knows neither.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,9 @@ def take_over(
             "sha256 that the source states"
         )
     if found != sha256.lower():
-        raise WeightsError(f"{path}: sha256 {found[:12]}... is not the {sha256[:12]}... given; do not open it")
+        raise WeightsError(
+            f"{path}: sha256 {found[:12]}... is not the {sha256[:12]}... given; do not open it"
+        )
     if not mpp or not mpp > 0:
         raise WeightsError(f"{path}: mpp={mpp}; state the micrometres per pixel that it was trained at")
     net = detection_network(architecture, len(class_names))
