@@ -22,13 +22,13 @@ from her2kit.settings import ScoreSettings
 GUIDELINES = ("gastric-resection", "breast-asco-cap-2018")
 
 
-def cores(real: Path) -> list[Claim]:
+def cores(real: Path, *, detector: str = "auto") -> list[Claim]:
     """Score the seven cores and their pyramids by both guidelines; check what is known of them."""
     manifest = pd.read_csv(real / "manifest.csv")
     rows = []
     for entry in manifest[manifest["file"].str.startswith(("her2_tma/", "her2_wsi/"))].to_dict("records"):
         mpp = 0.25 if entry["file"].startswith("her2_tma/") else None
-        with measure_slide(real / entry["file"], ScoreSettings(mpp=mpp)) as measured:
+        with measure_slide(real / entry["file"], ScoreSettings(mpp=mpp, detector=detector)) as measured:
             row = {"file": entry["file"], "label": entry["label"]}
             for guideline in GUIDELINES:
                 record = grade_slide(measured, ScoreSettings(mpp=mpp, guideline=guideline)).record

@@ -8,6 +8,7 @@ one, so that stroma and normal glands would enter its percentages.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,14 +16,19 @@ import pandas as pd
 from her2kit.cells.boxes import Boxes
 from her2kit.cells.detect import find_cells, fit_cells
 from her2kit.cells.grade import grade_cells
-from her2kit.cells.network import CellNetwork
+from her2kit.cells.network import CellNetwork, load_cell_network, shipped_path
 from her2kit.cells.table import CLASSES
+from her2kit.course.data import phantom_cohort
 from her2kit.exchange.parquet import read_table
 from her2kit.labels.autolabel import OTHER as NO_TUMOUR
 from her2kit.labels.autolabel import calls_of_membranes, patch_rule
 from her2kit.labels.simulated_readers import neighbour_reader, reviewed
+from her2kit.learning.cell_detector import CellDetector, DetectorSettings, train
+from her2kit.learning.detection_change import Change
+from her2kit.learning.detector_export import export_detector
 from her2kit.learning.point_boxes import LabelledPicture, labelled
 from her2kit.learning.point_evaluation import PointCounts, PointReport, report
+from her2kit.learning.train_settings import TrainSettings
 from her2kit.scoring.guideline import GUIDELINES
 from her2kit.slides.slide import open_slide
 from her2kit.slides.tissue import find_tissue
@@ -31,6 +37,18 @@ from her2kit.slides.white_point import find_white_point
 GRADES = tuple(str(c) for c in CLASSES)
 OTHER = "other"
 NAMES = (*GRADES, OTHER)
+
+LEARNED = ("3+", "0-null", "2+", "1+", "borderline-3+", "ultralow", "2+", "borderline-9", "1+")
+CHOSEN = ("borderline-3+", "1+")
+HELD_OUT = ("3+", "0-null", "2+", "1+")
+"""Cases of the slides that are trained on, that choose the epoch, and that judge: one of each score."""
+LESSON = DetectorSettings(side_px=256, multi_scale=(224, 288), crops=16, change=Change(scale=1.15))
+TRAINING = TrainSettings(
+    epochs=10, batch_size=8, lr=2e-3, weight_decay=5e-4, warmup=0.1, monitor="macro_f1", progress=False
+)
+"""The defaults of notebook 09."""
+SHARE, RIGHT = 0.8, 0.95
+"""Share of the tumour cells that the simulated reader reads, and how often the reader is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +74,42 @@ class GradedSlide:
         boxes = self.picture.boxes.copy()
         boxes[:, 0] = labels
         return replace(self.picture, boxes=boxes)
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """The slides of one lesson."""
+
+    learned: list[GradedSlide]
+    chosen: list[GradedSlide]
+    held_out: list[GradedSlide]
+
+
+def lesson_slides(
+    *,
+    seed: int,
+    size_px: int = 1280,
+    mpp: float = 0.5,
+    each: int = 1,
+    folder: str | Path = "../data/notebooks",
+) -> Lesson:
+    """Make the phantoms of a lesson, drawn at 0.25 um/px, and read them at ``mpp``.
+
+    Parameters
+    ----------
+    size_px
+        Side of a slide at 0.25 um/px.
+    each
+        Only every n-th of the slides that are learned; 1 takes all.
+    """
+    learned = LEARNED[::each]
+    cases = [*learned, *CHOSEN, *HELD_OUT]
+    cohort = phantom_cohort(
+        slides=len(cases), seed=seed, size_px=size_px, mpp=0.25, sites=2, cases=cases, folder=folder
+    )
+    slides = graded_slides(cohort, mpp=mpp)
+    n = len(learned)
+    return Lesson(slides[:n], slides[n : n + len(CHOSEN)], slides[n + len(CHOSEN) :])
 
 
 def graded_slides(cohort: pd.DataFrame, *, mpp: float) -> list[GradedSlide]:
@@ -117,6 +171,61 @@ def after_review(
     order = np.random.default_rng([seed, 1]).permutation(len(tumour))
     out = labels.copy()
     out[tumour] = reviewed(labels[tumour], readings, order, round(share * len(tumour)))
+    return out
+
+
+def taught(
+    lesson: Lesson,
+    labels: Sequence[np.ndarray],
+    folder: Path,
+    *,
+    start: str | Path,
+    detector: DetectorSettings = LESSON,
+    settings: TrainSettings = TRAINING,
+) -> tuple[CellDetector, CellNetwork]:
+    """Train a detector that grades, from a start, on labels of the learned slides; export and load it.
+
+    Parameters
+    ----------
+    labels
+        Class numbers of each slide's cells. The epoch is chosen on true grades of the chosen slides.
+    """
+    pictures = [s.labelled_as(one) for s, one in zip(lesson.learned, labels, strict=True)]
+    held = [piece for s in lesson.chosen for piece in squares(s.picture, detector.side_px)]
+    found = train(pictures, held, NAMES, folder=folder, settings=settings, detector=detector, start=start)
+    export_detector(found.net, found.card, folder / "grades.onnx")
+    return found, load_cell_network(folder / "grades.onnx")
+
+
+def lesson_figures(
+    *, seed: int, folder: Path, start: str | Path | None = None, before: bool = True, **changes: Any
+) -> dict[str, float]:
+    """Run the lesson with other slides and another training: what the benchmark repeats over seeds.
+
+    Parameters
+    ----------
+    before
+        Also train on the labels before the review, and measure membranes of located cells.
+    changes
+        Of `LESSON`.
+    """
+    start = shipped_path() if start is None else start
+    lesson = lesson_slides(seed=seed, folder=folder)
+    settings, detector = replace(TRAINING, seed=seed), replace(LESSON, **changes)
+    first = [before_review(s) for s in lesson.learned]
+    read = [
+        after_review(s, one, share=SHARE, right=RIGHT, seed=seed + i)
+        for i, (s, one) in enumerate(zip(lesson.learned, first, strict=True))
+    ]
+    given: dict[str, Any] = {"start": start, "settings": settings, "detector": detector}
+    _, network = taught(lesson, read, folder / "after", **given)
+    after = graded_report(detected(lesson.held_out, network)).figures
+    out = {"f1": after["f1"], "pq": after["pq"], "after_macro_f1": after["macro_f1"]}
+    if before:
+        _, network = taught(lesson, first, folder / "before", **given)
+        out["before_macro_f1"] = graded_report(detected(lesson.held_out, network)).figures["macro_f1"]
+        located = measured(lesson.held_out, load_cell_network(start))
+        out["membrane_macro_f1"] = graded_report(located).figures["macro_f1"]
     return out
 
 
