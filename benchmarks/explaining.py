@@ -36,7 +36,7 @@ from her2kit.learning.tiles import LabelledTiles
 from her2kit.learning.train_settings import TrainSettings
 
 SEEDS = (0, 1, 2)
-SLIDES, TILE_PX, EPOCHS, LAYER, LAST = 48, 112, 18, "layer2", "layer4"
+SLIDES, TILE_PX, EPOCHS, LAYER, LAST = 48, 128, 18, "layer2", "layer4"
 """The defaults of notebook 07; ``LAST`` is where the published system made its maps."""
 TRUSTED = "hirescam"
 FEW = 24

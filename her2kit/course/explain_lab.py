@@ -51,7 +51,7 @@ def graded_cohort(
     *,
     slides: int,
     seed: int = 0,
-    size_px: int = 560,
+    size_px: int = 512,
     folder: str | Path = "../data/notebooks",
 ) -> pd.DataFrame:
     """Return the manifest of slides of mostly tumour, one of the four scores each; made once.
@@ -86,7 +86,7 @@ def _row(plan: Plan) -> dict[str, object]:
 
 
 def graded_tiles(
-    table: pd.DataFrame, *, size_px: int = 112, per_slide: int = 8, seed: int = 0
+    table: pd.DataFrame, *, size_px: int = 128, per_slide: int = 8, seed: int = 0
 ) -> LabelledTiles:
     """Return tiles of mostly tumour with the score of their slide, dealt by slide into train, val and test.
 
@@ -95,7 +95,8 @@ def graded_tiles(
     table
         As `graded_cohort` gives it.
     size_px
-        Side of a tile in pixels of 0.5 um.
+        Side of a tile in pixels of 0.5 um. A multiple of the network's largest stride (32): else the last
+        places cover less than the others, and maps are high along two edges.
     per_slide
         At most so many of each slide.
     """
