@@ -6,6 +6,7 @@ acknowledged decision must be in the log, unchanged and in order. A kill does no
 the log survives this, too, rests on SQLite's ``synchronous=EXTRA``, which is checked to be on.
 """
 
+import os
 import random
 import subprocess
 import sys
@@ -108,15 +109,26 @@ def flushed(folder: Path) -> bool:
 
 
 def cost(folder: Path, decisions: int = 200) -> tuple[float, float]:
-    """Return milliseconds of a decision (median, 99th percentile) with a log that holds 1,000 already."""
-    times = []
-    with Reading(round_of(folder, DECISIONS + decisions), "A") as reading:
+    """Return milliseconds of a decision with a log of 1,000 (median), and how many flushed lines it costs.
+
+    A flushed line is the least that keeps a promise: one line added to a plain file, and `os.fsync`.
+    """
+    times, plain = [], []
+    with (
+        Reading(round_of(folder, DECISIONS + decisions), "A") as reading,
+        (folder / "plain").open("a") as file,
+    ):
         reading.decide_all([(*key, "2+", "") for key in reading.keys[:DECISIONS]])
         for key in reading.keys[DECISIONS:]:
             start = time.perf_counter()
             reading.decide(*key, "3+")
-            times.append(time.perf_counter() - start)
-    return float(1e3 * np.median(times)), float(1e3 * np.quantile(times, 0.99))
+            between = time.perf_counter()
+            file.write(f"{key} 3+\n")
+            file.flush()
+            os.fsync(file.fileno())
+            times.append(between - start)
+            plain.append(time.perf_counter() - between)
+    return float(1e3 * np.median(times)), float(np.median(times) / np.median(plain))
 
 
 def main() -> None:
@@ -126,7 +138,7 @@ def main() -> None:
         found = under_fire(folder, DECISIONS)
         print(", ".join(f"{name} {value:.4g}" for name, value in found.items()))
         safe = flushed(folder)
-        median, late = cost(Path(place, "c"))
+        median, lines = cost(Path(place, "c"))
     write_claims(
         "review",
         [
@@ -135,8 +147,8 @@ def main() -> None:
             Claim("acknowledged decisions lost", found["lost"], "", "<= 0"),
             Claim("decisions on disk that a kill kept from being acknowledged", found["unsaid"], "", None),
             Claim("each commit waits for the disk, in one file", safe, "", "is true"),
-            Claim("a decision, until it is on disk: median", median, "ms", "<= 100"),
-            Claim("the same: 99th percentile", late, "ms", None),
+            Claim("a decision over a flushed line of a plain file", lines, "ratio", None),
+            Claim("a decision, until it is on disk: median", median, "ms", None),
         ],
     )
 

@@ -240,7 +240,7 @@ class Page:
     def all(self, css):
         return self.browser.find_elements("css selector", css)
 
-    def wait(self, what, test, seconds=60):
+    def wait(self, what, test, seconds=120):
         from selenium.common.exceptions import WebDriverException
 
         end, last = time.monotonic() + seconds, None
@@ -298,7 +298,7 @@ class Page:
         chain.perform()
 
     def saved(self):
-        self.wait("the log", lambda: self.all(".her2kit-gallery[data-pending='0']"), 20)
+        self.wait("the log", lambda: self.all(".her2kit-gallery[data-pending='0']"))
 
     def shot(self, name):
         folder = os.environ.get("HER2KIT_SHOTS")
@@ -373,7 +373,7 @@ def test_a_reader_at_work(lab, page):
     assert len(page.all(".jp-Notebook .jp-CodeCell")) == 2
     page.press(Keys.CONTROL, "s", together=True)
     kept = Path(lab[0]).parent / "nb" / "read.ipynb"
-    page.wait("the saved notebook", lambda: "image/png" in kept.read_text(), 15)
+    page.wait("the saved notebook", lambda: "image/png" in kept.read_text())
     page.browser.refresh()
     gallery = page.gallery()
     assert gallery.get_attribute("data-done") == "9"
@@ -385,7 +385,7 @@ def test_a_reader_at_work(lab, page):
     page.wait("JupyterLab to say so", lambda: page.all(".jp-Dialog .jp-mod-accept"))[0].click()
     page.all(".her2kit-gallery header .who")[0].click()
     page.press("2", "3")
-    page.wait("the warning", lambda: gallery.get_attribute("data-alarm") == "yes", 15)
+    page.wait("the warning", lambda: gallery.get_attribute("data-alarm") == "yes")
     assert re.match("[12] not saved: the kernel does not answer", page.all(".her2kit-gallery .alarm")[0].text)
     assert not page.all(".her2kit-gallery .answer:enabled")
     page.shot("dead")
@@ -395,12 +395,12 @@ def test_a_reader_at_work(lab, page):
     page.open()
     page.run_first_cell()
     gallery = page.gallery()
-    page.wait("what was saved", lambda: gallery.get_attribute("data-done") == "9", 15)
+    page.wait("what was saved", lambda: gallery.get_attribute("data-done") == "9")
     assert gallery.get_attribute("data-place") == "9"
     page.all(".her2kit-gallery header .who")[0].click()
     page.press(*"00000")
     page.saved()
-    page.wait("the end", lambda: "All cells are decided" in page.all(".her2kit-gallery .saved")[0].text, 10)
+    page.wait("the end", lambda: "All cells are decided" in page.all(".her2kit-gallery .saved")[0].text)
     page.shot("done")
     after = log_of(folder)
     assert after.head(len(before)).equals(before)
