@@ -179,7 +179,7 @@ def taught(
     labels: Sequence[np.ndarray],
     folder: Path,
     *,
-    start: str | Path,
+    start: str | Path | None,
     detector: DetectorSettings = LESSON,
     settings: TrainSettings = TRAINING,
 ) -> tuple[CellDetector, CellNetwork]:
