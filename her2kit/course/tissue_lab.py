@@ -31,9 +31,10 @@ from her2kit.slides.slide import open_slide
 
 GROWTH = ("solid",)
 """Growth in sheets: a tile of a thin cord of tumour is mostly stroma."""
-LOBULE, FREE_OF_TUMOUR = 0.38, 0.1
+LOBULE, FREE = 0.38, 0.1
 """Normal glands lie in lobules with stroma between them, and who annotates rings the lobule: a tile is
-``other`` from this share of glands on, where tumour fills no more than the second share."""
+``other`` from the first share of glands on, where tumour fills no more than the second, and ``stroma`` where
+glands fill no more than the second. What lies between has no clean label and is left out."""
 
 _KEPT = ("slide_id", "patient_id", "site")
 
@@ -232,7 +233,9 @@ def _purest(mask: np.ndarray, side: float, per_class: int, purity: float) -> Ite
             for code in range(len(TISSUES))
         ]
     )
-    shares[TissueClass.OTHER][shares[TissueClass.TUMOUR] > FREE_OF_TUMOUR] = 0
+    glands, tumour = (shares[kind] > FREE for kind in (TissueClass.OTHER, TissueClass.TUMOUR))
+    shares[TissueClass.OTHER][tumour] = 0
+    shares[TissueClass.STROMA][glands] = 0
     for share, name in zip(shares, TISSUES, strict=True):
         least = LOBULE if name == "other" else purity
         for _ in range(per_class):

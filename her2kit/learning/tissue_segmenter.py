@@ -28,8 +28,8 @@ from her2kit.learning.training import Trained, fit
 from her2kit.learning.windows import blended
 
 TASK = "tissue_segmenter"
-FAST, FULL = "segformer:mit_b0", "segformer:mit_b3"
-"""Networks for a CPU and for a GPU; mit_b0 to mit_b5 are one family."""
+FAST, FULL = "segformer-64:mit_b0", "segformer:mit_b3"
+"""Networks for a CPU, its decoder narrowed to 64 channels, and for a GPU; mit_b0 to mit_b5 are one family."""
 LIMITS = ("Research and teaching only.",)
 
 
@@ -88,6 +88,7 @@ def train(
     augmentation: Augmentation | None = None,
     read_mask: Callable[[Any], np.ndarray] = read_raster,
     pretrained: bool = False,
+    start: str | Path | None = None,
     resume: bool = False,
 ) -> TissueSegmenter:
     """Train on regions of some slides, choose the best epoch on regions of others.
@@ -106,6 +107,8 @@ def train(
         Micrometres per pixel of all pictures, for the card.
     augmentation
         None takes the defaults of `Augmentation`; validation is never augmented.
+    start
+        Weights of the same architecture and classes to begin with; None begins with random ones.
 
     Raises
     ------
@@ -123,6 +126,8 @@ def train(
         TASK, architecture, tuple(class_names), unannotated=silent, mpp=mpp, input_px=window_px, limits=LIMITS
     )
     net = build(architecture, len(class_names), seed=settings.seed, pretrained=pretrained)
+    if start is not None:
+        weights.load(start, net, task=TASK, class_names=class_names)
     trained = fit(
         Segmentation(net, card), samples, held, settings=settings, card=card, folder=folder, resume=resume
     )

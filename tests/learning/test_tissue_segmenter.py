@@ -192,7 +192,7 @@ def test_the_real_segformer_takes_a_step(tmp_path):
         PICTURES[:1], MASKS[:1], PICTURES[1:2], MASKS[1:2], NAMES, folder=tmp_path, window_px=32, crops=2,
         settings=replace(SETTINGS, epochs=1, batch_size=2), unannotated=0,
     )  # fmt: skip
-    assert done.card.architecture == "segformer:mit_b0"
+    assert done.card.architecture == "segformer-64:mit_b0"
     assert done.trained.curves["train_loss"].notna().all()
 
 
