@@ -33,7 +33,7 @@ def noise_matrices(matrices: Mapping[str, np.ndarray]) -> "Figure":
 
     wrong = LinearSegmentedColormap.from_list("wrong", ["#ffffff", "#C2182B"])
     n = len(matrices)
-    figure, axes = plt.subplots(1, n, figsize=(0.6 + 2.5 * n, 2.75), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(1, n, figsize=(0.5 + 2.15 * n, 2.45), layout="constrained", squeeze=False)
     for k, (ax, (title, matrix)) in enumerate(zip(axes[0], matrices.items(), strict=True)):
         off = np.array(matrix, float)
         np.fill_diagonal(off, 0.0)
@@ -42,7 +42,7 @@ def noise_matrices(matrices: Mapping[str, np.ndarray]) -> "Figure":
             share = matrix[row][column]
             dark = row != column and share > 0.4
             weight = "bold" if row == column else "normal"
-            ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=10,
+            ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=9.5,
                     color="white" if dark else INK, fontweight=weight)  # fmt: skip
         for at, name in enumerate(CLASSES[: len(off)]):
             ax.add_patch(
@@ -71,7 +71,7 @@ def errors_found(
     wrong
         bool (n,).
     """
-    ax = new_axes(ax, (5.6, 3.1))
+    ax = new_axes(ax, (4.8, 2.8))
     n, all_wrong = len(wrong), max(int(wrong.sum()), 1)
     share = np.arange(n + 1) / n
     ax.plot(
