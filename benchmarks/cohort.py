@@ -1,10 +1,16 @@
-"""What holds of many slides: do the intervals cover? Prints tables, writes ``reports/bench/cohort.json``."""
+"""What holds of many slides: intervals cover, their page opens. Writes ``reports/bench/cohort.json``."""
+
+import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.claims import Claim, write_claims
 from benchmarks.simulated_slides import KINDS, nests
+from her2kit.cells.table import CLASSES
+from her2kit.report.cohort_report import PAGE, write_cohort_report
 from her2kit.scoring.spatial_error import lay_blocks, share_error
 
 PLANTED = (0.02, 0.09, 0.10, 0.11, 0.30)
@@ -49,9 +55,49 @@ def coverage(slides: int = SLIDES) -> list[Claim]:
     ]
 
 
+def page(slides: int = 1000) -> list[Claim]:
+    """Time how long Chromium takes to open the page of a large cohort; nothing where there is none."""
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if browser is None or driver is None:
+        print("  no chromium or no chromedriver here: the page was not opened")
+        return []
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    rng = np.random.default_rng(2027)
+    rows = []
+    for number in range(slides):
+        percent = 100 * rng.dirichlet([1.5, 1.5, 1, 0.7])
+        rows.append(
+            {
+                "slide_id": f"case_{number:04d}", "status": "scored", "score": CLASSES[int(rng.integers(4))],
+                "category": "low", "guideline": "breast-asco-cap-2018", "n_cells": int(rng.integers(9e4)),
+                "h_score_membrane_class": percent @ range(4), "label": CLASSES[int(rng.integers(4))],
+                "borderline": rng.random() < 0.1, "p_score": rng.beta(9, 1), "cautions": "control focus",
+                **{f"percent_{name}": value for name, value in zip(CLASSES, percent, strict=True)},
+            }
+        )  # fmt: skip
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu"):
+        options.add_argument(word)
+    script = "const t = performance.getEntriesByType('navigation')[0]; return t.loadEventEnd - t.startTime"
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_cohort_report(Path(folder, PAGE), pd.DataFrame(rows))
+        chrome = webdriver.Chrome(options=options, service=Service(driver))
+        try:
+            took = []
+            for _ in range(5):
+                chrome.get(path.as_uri())
+                took.append(chrome.execute_script(script) / 1000)
+        finally:
+            chrome.quit()
+    return [Claim(f"page of {slides:,} slides opens in Chromium, median of 5", np.median(took), "s", "<= 2")]
+
+
 def main() -> None:
     """Run all parts."""
-    write_claims("cohort", coverage())
+    write_claims("cohort", coverage() + page())
 
 
 if __name__ == "__main__":
