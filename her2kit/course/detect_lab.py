@@ -5,7 +5,7 @@ Five classes: the four grades of tumour cells, and ``other`` for all that is no 
 one, so that stroma and normal glands would enter its percentages.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ LEARNED = ("3+", "0-null", "2+", "1+", "borderline-3+", "ultralow", "2+", "borde
 CHOSEN = ("borderline-3+", "1+")
 HELD_OUT = ("3+", "0-null", "2+", "1+")
 """Cases of the slides that are trained on, that choose the epoch, and that judge: one of each score."""
-LESSON = DetectorSettings(side_px=256, multi_scale=(224, 288), crops=16, change=Change(scale=1.15))
+LESSON = DetectorSettings(side_px=256, multi_scale=(224, 288), crops=12, change=Change(scale=1.15))
 TRAINING = TrainSettings(
     epochs=10, batch_size=8, lr=2e-3, weight_decay=5e-4, warmup=0.1, monitor="macro_f1", progress=False
 )
@@ -276,6 +276,11 @@ def graded_report(points: Sequence[PointCounts], *, confidence: float = 0.0) -> 
     found = report(points, NAMES, confidence=confidence)
     grades = found.per_class.loc[list(GRADES), "f1"]
     return replace(found, figures=found.figures | {"macro_f1": float(grades.mean())})
+
+
+def numbers(figures: Mapping[str, float]) -> dict[str, float | None]:
+    """Return figures as results hold them: None where there is no number, as where nothing was found."""
+    return {name: float(value) if np.isfinite(value) else None for name, value in figures.items()}
 
 
 def table_of(reports: dict[str, PointReport]) -> pd.DataFrame:

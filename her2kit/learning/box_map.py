@@ -40,7 +40,8 @@ def box_map(
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    truth, said = [], []
+    truth: list[dict] = []
+    said: list[dict] = []
     for number, (picture, boxes) in enumerate(zip(pictures, found, strict=True)):
         for label, *xywh in picture.boxes.astype(float).tolist():
             truth.append(_entry(number, int(label), xywh) | {"iscrowd": 0, "id": len(truth) + 1})

@@ -66,7 +66,7 @@ def pictures_in_row(pictures: Sequence[np.ndarray], titles: Sequence[str]) -> "F
     import matplotlib.pyplot as plt
 
     n = len(pictures)
-    figure, axes = plt.subplots(1, n, figsize=(2.2 * n, 2.5), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(1, n, figsize=(1.6 * n, 1.9), layout="constrained", squeeze=False)
     for ax, picture, title in zip(axes[0], pictures, titles, strict=True):
         ax.imshow(picture, interpolation="nearest")
         ax.set(xticks=[], yticks=[])
