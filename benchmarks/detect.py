@@ -164,12 +164,33 @@ def colour() -> list[Claim]:
     return [Claim("macro-F1 of grades that R1's jitter of colour costs, one seed", cost, "F1", None)]
 
 
+def calls() -> list[Claim]:
+    """Train the auto-labelling detector at its fast tier, on phantom PD-L1, and judge it on another site."""
+    from her2kit.learning import pdl1_detector as pdl1
+    from her2kit.learning.yolo_offline import shipped_start
+
+    with tempfile.TemporaryDirectory() as folder:
+        parts = [pdl1.phantom_pictures(n, seed=401 + i) for i, n in enumerate((32, 6))]
+        parts.append(pdl1.phantom_pictures(6, seed=403, sites=(pdl1.HELD_OUT_SITE,)))
+        figures = pdl1.train_calls(*parts, Path(folder), start=shipped_start()).figures
+    return [
+        Claim(
+            f"auto-labelling detector, phantom PD-L1 of a new site: {name}",
+            float(figures[key] or 0),
+            "F1",
+            None,
+        )
+        for name, key in (("F1 of points", "test_f1"), ("macro-F1 of its three calls", "test_macro_f1"))
+    ]
+
+
 PARTS: dict[str, Callable[[], list[Claim]]] = {
     "real": lambda: real(folder) if (folder := real_folder()) else [],
     "cores": lambda: on_cores(folder) if (folder := real_folder()) else [],
     "onnx": onnx_beside_torch,
     "lesson": lesson,
     "colour": colour,
+    "calls": calls,
 }
 
 

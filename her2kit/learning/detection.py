@@ -239,9 +239,13 @@ Runner = Callable[[np.ndarray], np.ndarray]
 
 
 def judged(run: Runner, pictures: Sequence[LabelledPicture], *, confidence: float) -> Iterator[PointCounts]:
-    """Yield how a network's points match those of whole pictures, whose sides are multiples of 32."""
+    """Yield the points that a network finds in whole pictures of any size, beside the true ones."""
     for picture in pictures:
-        found = boxes_of(run(picture.pixels[None])[0], confidence=confidence)
+        height, width = picture.pixels.shape[:2]
+        padded = np.full((height + -height % STRIDE, width + -width % STRIDE, 3), 255, np.uint8)
+        padded[:height, :width] = picture.pixels
+        found = boxes_of(run(padded[None])[0], confidence=confidence)
+        found = found.rows((found.xywh[:, 0] < width) & (found.xywh[:, 1] < height))
         yield PointCounts.of(
             picture.boxes[:, 1:3] * picture.mpp,
             picture.boxes[:, 0].astype(int),

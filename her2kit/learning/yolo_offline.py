@@ -12,6 +12,7 @@ Jocher G et al. Ultralytics YOLO. github.com/ultralytics/ultralytics (AGPL-3.0).
 import os
 import shutil
 import tempfile
+from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,12 @@ STRIDE = 32
 """Largest stride of YOLO11: sides of its pictures are multiples of it."""
 BOX_GAIN, CLASS_GAIN, DISTRIBUTION_GAIN = 7.5, 0.5, 1.5
 """Weights of the three parts of the loss, the library's own and R1's card's; R1's files hold 2, 5, 0.5."""
+
+
+def shipped_start() -> Path | None:
+    """Return the weights of the nucleus detector that comes with the kit; None where it does not."""
+    path = Path(str(files("her2kit"))) / "weights" / "cells_nucleus.onnx"
+    return path if path.is_file() else None
 
 
 def offline(folder: str | os.PathLike | None = None) -> Path:

@@ -99,6 +99,16 @@ def drawn_fields(plans: Sequence[Plan], folder: Path, *, mpp: float) -> list[Fie
 
 def draw_field(plan: Plan, *, mpp: float) -> Field:
     """Draw a field, write it as a slide, read it at ``mpp``, and box its nuclei."""
+    pixels, cells = draw_cells(plan, mpp=mpp)
+    picture = labelled(pixels, cells, mpp=mpp, class_names=NUCLEUS, box_um="nucleus_outline")
+    return Field(picture, plan.site.vectors()[:2])
+
+
+def draw_cells(plan: Plan, *, mpp: float) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return a field at ``mpp``, uint8 (h, w, 3), and its planted cells.
+
+    The cells' ``x_px``, ``y_px`` and ``nucleus_outline`` are in pixels of the picture.
+    """
     with tempfile.TemporaryDirectory() as folder:
         make_slide(plan, Path(folder))
         cells = pd.read_parquet(f"{folder}/truth/{plan.slide_id}/cells.parquet")
@@ -106,14 +116,11 @@ def draw_field(plan: Plan, *, mpp: float) -> Field:
             scale = slide.scale_at(mpp)
             side = int(plan.size_px[0] / scale)
             pixels = slide.read(0, 0, side, side, mpp=mpp).pixels
-    cells = cells[(cells["x_px0"] < side * scale) & (cells["y_px0"] < side * scale)]
+    cells = cells[(cells["x_px0"] < side * scale) & (cells["y_px0"] < side * scale)].reset_index(drop=True)
     outlines = [np.stack(list(o)).astype(np.float32) / scale for o in cells["nucleus_outline"]]
-    points = pd.DataFrame(
-        {
-            "x_px": cells["x_px0"].to_numpy() / scale,
-            "y_px": cells["y_px0"].to_numpy() / scale,
-            "nucleus_outline": pd.Series(outlines, dtype=object),
-        }
-    )
-    picture = labelled(pixels, points, mpp=mpp, class_names=NUCLEUS, box_um="nucleus_outline")
-    return Field(picture, plan.site.vectors()[:2])
+    placed = {
+        "x_px": cells["x_px0"] / scale,
+        "y_px": cells["y_px0"] / scale,
+        "nucleus_outline": pd.Series(outlines, dtype=object),
+    }
+    return pixels, cells.assign(**placed)
