@@ -3,12 +3,14 @@
 Slides and settings are those of notebook 04, over several seeds of slides and training; test slides and one
 laboratory are held out. The ablation and the faults are trained on smaller pictures, all for as many
 epochs, so that a computer without a GPU gets through them. The tissue map of a slide, the gate and PD-L1 are
-in ``tissue``.
+in ``tissue``. ``python -m benchmarks.tissue_classification steps`` measures one part alone: ``held_out``,
+``steps``, ``ablation`` or ``faults``; its figures go to a file of that name.
 """
 
 import statistics
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from her2kit.learning.augment import Augmentation
 from her2kit.learning.classification import Classification, label_numbers
 from her2kit.learning.evaluate import evaluate
 from her2kit.learning.model import build
+from her2kit.learning.sharpness_aware import perturbed
 from her2kit.learning.step_cost import step_costs
 from her2kit.learning.tissue_classifier import CLASSES, train
 from her2kit.learning.train_settings import TrainSettings
@@ -29,39 +32,57 @@ from her2kit.learning.train_settings import TrainSettings
 SEEDS = (0, 1, 2)
 FAST: dict[str, Any] = {
     "architecture": "test_efficientnet",
-    "input_px": 96,
-    "epochs": 14,
+    "input_px": 72,
+    "epochs": 18,
     "batch_size": 16,
     "lr": 4e-3,
     "sam_rho": 0.05,
 }
 """The defaults of notebook 04."""
-SMALL = {"input_px": 64, "epochs": 10}
+SMALL = {"input_px": 48, "epochs": 10}
 """What the ablation changes, on the first `ABLATED` seeds."""
 ABLATED = 2
 RHOS, BATCH_SIZES = (0.05, 0.1, 0.2), (16, 64)
-NEW_SITE, JITTER, TILE_UM = "dogwood", 0.2, 64.0
+SLIDES, PER_CLASS, PURITY, CONTEXT = 48, 10, 0.75, 1.5
+NEW_SITE, JITTER, TILE_UM = "dogwood", 0.15, 64
+PARTS = ("held_out", "steps", "ablation", "faults")
 
 
 def main() -> None:
     """Measure, print and write the claims."""
-    write_claims("tissue_classification", claims())
+    parts = sys.argv[1:] or PARTS
+    if strange := [part for part in parts if part not in PARTS]:
+        raise SystemExit(f"{strange[0]!r} is no part of this benchmark; use {', '.join(PARTS)}")
+    name = "tissue_classification" + ("" if parts == PARTS else "_" + "_".join(parts))
+    write_claims(name, claims(parts))
 
 
-def claims() -> list[Claim]:
-    """Return all claims about tile classification."""
+def claims(parts: Sequence[str] = PARTS) -> list[Claim]:
+    """Return the claims of some parts about tile classification."""
+    found: list[Claim] = []
+    trained: dict[Any, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        tiles = {seed: tiles_of(seed, Path(folder)) for seed in SEEDS}
-        found = held_out(tiles)
-        few = {seed: tiles[seed] for seed in SEEDS[:ABLATED]}
-        trained: dict[Any, dict[str, float]] = {}
-        return [*found, *step_ratios(), *ablation(few, trained), *faults(few, trained)]
+        seeds = SEEDS if "held_out" in parts else SEEDS[:ABLATED] if set(parts) - {"steps"} else ()
+        tiles = {seed: tiles_of(seed, Path(folder)) for seed in seeds}
+        few = {seed: tiles[seed] for seed in seeds[:ABLATED]}
+        if "held_out" in parts:
+            found += held_out(tiles)
+        if "steps" in parts:
+            found += [*definition(), *step_ratios()]
+        if "ablation" in parts:
+            found += ablation(few, trained)
+        if "faults" in parts:
+            found += faults(few, trained)
+    return found
 
 
 def tiles_of(seed: int, folder: Path) -> TissueTiles:
     """Return the tiles of a cohort, dealt by patient with one laboratory put aside."""
-    cohort = tissue_cohort(slides=24, seed=seed, size_px=1280, folder=folder)
-    return dealt(purest_tiles(cohort, purity=0.65), new_site=NEW_SITE, seed=seed)
+    cohort = tissue_cohort(slides=SLIDES, seed=seed, size_px=1280, folder=folder)
+    tiles = purest_tiles(
+        cohort, size_px=TILE_UM, mpp=1.0, per_class=PER_CLASS, purity=PURITY, context=CONTEXT
+    )
+    return dealt(tiles, new_site=NEW_SITE, seed=seed)
 
 
 def score(tiles: TissueTiles, seed: int, **changes: Any) -> dict[str, float]:
@@ -76,7 +97,8 @@ def score(tiles: TissueTiles, seed: int, **changes: Any) -> dict[str, float]:
         model = train(
             *tiles.of("train"), *tiles.of("val"), folder=folder, settings=settings,
             class_names=tiles.class_names, architecture=how["architecture"], size_px=how["input_px"],
-            mpp=TILE_UM / how["input_px"], softmax_first=how["softmax_first"], augmentation=augmentation,
+            mpp=TILE_UM * CONTEXT / how["input_px"], softmax_first=how["softmax_first"],
+            augmentation=augmentation,
         )  # fmt: skip
         found = {}
         for part in ("test", "site"):
@@ -100,6 +122,29 @@ def held_out(tiles: Mapping[int, TissueTiles]) -> list[Claim]:
             Claim(f"tissue, {words}, s.d. over seeds", statistics.stdev(values), "macro-F1", None),
         ]  # fmt: skip
     return out
+
+
+def definition() -> list[Claim]:
+    """Return how far SAM's perturbed point lies from Foret's equation 2, worked out by hand in float64."""
+    import torch
+
+    torch.manual_seed(0)
+    net = build(FAST["architecture"], len(CLASSES)).double()
+    pictures, target = torch.randn(4, 3, 64, 64, dtype=torch.float64), torch.tensor([0, 1, 2, 3])
+    torch.nn.functional.cross_entropy(net(pictures), target).backward()
+    weights = [p for p in net.parameters() if p.grad is not None]
+    before = [p.detach().clone() for p in weights]
+    length = sum(float((p.grad**2).sum()) for p in weights if p.grad is not None) ** 0.5
+    worst = 0.0
+    with perturbed(weights, rho=0.05):
+        for p, w in zip(weights, before, strict=True):
+            if p.grad is not None:
+                worst = max(worst, float((p.detach() - (w + 0.05 * p.grad / length)).abs().max()))
+    back = all(torch.equal(p, w) for p, w in zip(weights, before, strict=True))
+    return [
+        Claim("SAM: perturbed point against the definition, worst weight", worst, "", "<= 1e-6"),
+        Claim("SAM: weights after the step's first half are those before", back, "", "is true"),
+    ]
 
 
 def step_ratios() -> list[Claim]:
@@ -146,10 +191,10 @@ def ablation(tiles: Mapping[int, TissueTiles], trained: dict[Any, dict[str, floa
     """Return macro-F1 on held-out slides of plain, SAM, Mixup and both, and of rho by batch size."""
     ways: dict[str, dict[str, Any]] = {
         "plain": {"sam_rho": 0.0},
-        "SAM": {},
+        "SAM": {"sam_rho": 0.05},
         "Mixup": {"sam_rho": 0.0, "mix": "mixup"},
-        "SAM and Mixup": {"mix": "mixup"},
-        "SAM, progressive resizing": {"small": 0.5},
+        "SAM and Mixup": {"sam_rho": 0.05, "mix": "mixup"},
+        "SAM, progressive resizing": {"sam_rho": 0.05, "small": 0.5},
     }
     for batch_size in BATCH_SIZES:
         for rho in RHOS:
@@ -167,15 +212,16 @@ def ablation(tiles: Mapping[int, TissueTiles], trained: dict[Any, dict[str, floa
 
 def faults(tiles: Mapping[int, TissueTiles], trained: dict[Any, dict[str, float]]) -> list[Claim]:
     """Return what the published code's two faults cost, each seed against itself, and the lost pull."""
+    right = {"sam_rho": 0.05}
     ways: dict[str, dict[str, Any]] = {
-        "softmax before cross-entropy": {"softmax_first": True},
+        "softmax before cross-entropy": right | {"softmax_first": True},
         "SAM off": {"sam_rho": 0.0},
         "both": {"softmax_first": True, "sam_rho": 0.0},
     }
     out = []
     for words, changes in ways.items():
         lost = [
-            _once(of, seed, {}, trained) - _once(of, seed, changes, trained) for seed, of in tiles.items()
+            _once(of, seed, right, trained) - _once(of, seed, changes, trained) for seed, of in tiles.items()
         ]
         out.append(
             Claim(f"fault, {words}: lost, mean of {len(lost)} seeds", statistics.mean(lost), "macro-F1", None)
