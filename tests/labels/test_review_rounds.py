@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2kit.errors import ReviewError
@@ -60,6 +60,7 @@ def folder(tmp_path):
 # Who reads what
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 60),
     st.integers(1, 4),
