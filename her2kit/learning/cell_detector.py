@@ -59,6 +59,8 @@ class DetectorSettings:
     dfl: float = DISTRIBUTION_GAIN
     frozen: int = 0
     """First modules that stay as they are; `BACKBONE` freezes all that is not neck or head."""
+    keep_statistics: bool = False
+    """Normalise by the statistics that the weights came with, as short trainings from a start should."""
 
 
 GRADES = DetectorSettings(multi_scale=(288, 352))
@@ -146,8 +148,9 @@ def train(
         mean=0.0, sd=1.0, details=details, limits=LIMITS,
     )  # fmt: skip
     task = Detection(
-        net, class_names, mpp=detector.mpp, multi_scale=detector.multi_scale, frozen=detector.frozen
-    )
+        net, class_names, mpp=detector.mpp, multi_scale=detector.multi_scale, frozen=detector.frozen,
+        keep_statistics=detector.keep_statistics,
+    )  # fmt: skip
     trained = fit(task, samples, held, settings=settings, card=card, folder=folder, resume=resume)
     details |= {"confidence": trained.card.figures["confidence"]}
     card = weights.save(trained.weights, net.state_dict(), replace(trained.card, details=details))

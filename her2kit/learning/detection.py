@@ -127,6 +127,9 @@ class Detection:
         Lowest and highest side in pixels that batches are resized to, multiples of 32; None leaves them.
     frozen
         How many of the network's first modules stay as they are: 11 is the whole backbone of YOLO11.
+    keep_statistics
+        Let all batch normalisation use the statistics that the network came with: a short training from
+        good weights moves them faster than they can follow.
     """
 
     figures: tuple[str, ...] = ("loss", "f1", "macro_f1", "precision", "recall", "confidence", "centre_um")
@@ -139,19 +142,24 @@ class Detection:
         mpp: float,
         multi_scale: tuple[int, int] | None = None,
         frozen: int = 0,
+        keep_statistics: bool = False,
     ) -> None:
+        import torch
+
         self.net, self.class_names, self.mpp = net, tuple(class_names), mpp
         self.sides = [] if multi_scale is None else sides_between(*multi_scale)
-        self.frozen = list(net.model[:frozen])
-        for module in self.frozen:
+        self.still = list(net.model[:frozen])
+        for module in self.still:
             module.requires_grad_(False)
+        if keep_statistics:
+            self.still += [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
         self.criterion: Any = None
 
     def loss(self, net: Any, batch: Any) -> Any:
         """Return the loss of a batch (pixels, boxes), averaged over its pictures."""
         import torch
 
-        for module in self.frozen:
+        for module in self.still:
             module.eval()
         pixels = batch[0].float() / 255
         target = self._target(batch)
