@@ -6,7 +6,7 @@ negative cells get 0 and the positive ones the patch's class. Ours gives a cell 
 membrane was measured at, and says whether the patch agrees. Cells that are no tumour cells get no label.
 
 Who calls a cell positive is an argument: `calls_of_membranes` needs no network; a detector's words do as
-well. References: `reference-systems`' R1 is the detector of HER2-IHC-40x (Nabi et al., Data in Brief 2025).
+well. R1 is the reference system that was trained on HER2-IHC-40x (Nabi et al., Data in Brief 2025, 111922).
 """
 
 import numpy as np
