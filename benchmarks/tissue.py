@@ -108,7 +108,7 @@ def gate(slides: int = 100) -> list[Claim]:
         print("  ", *rows[-1].values(), flush=True)
     table = pd.DataFrame(rows)
     right = {words: table[words] == table["truth"] for words in ("auto", "none", "planted")}
-    print(table.groupby("truth").apply(lambda t: pd.Series({w: (t[w] == t["truth"]).mean() for w in right})))
+    print(pd.DataFrame(right).groupby(table["truth"]).mean().round(2))
     better, worse = int((right["auto"] & ~right["none"]).sum()), int((~right["auto"] & right["none"]).sum())
     p = binomtest(better, better + worse).pvalue if better + worse else 1.0
     return [
