@@ -1,4 +1,4 @@
-"""The tissue network that ships: it belongs to its card, is small, and finds tumour on a slide it never saw."""
+"""The tissue network that ships: it belongs to its card, is small, finds tumour on a slide it never saw."""
 
 from importlib.resources import files
 from pathlib import Path
