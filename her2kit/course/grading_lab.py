@@ -29,7 +29,7 @@ THRESHOLD, LOOSE, STRICT = 0.10, 0.05, 0.20
 """Share of cells that the rule asks for, and its half and its double: see ``clear``."""
 TUMOUR = 0.3
 """Least share of a tile that invasive tumour fills."""
-RESTAIN_SD = 0.25
+RESTAIN_SD = 0.15
 """Spread of how strong H&E is from slide to slide, standard deviation of the logarithm."""
 LEAST_CELLS = 10
 """Invasive cells below which a tile has no class: one cell would be more than the threshold."""
