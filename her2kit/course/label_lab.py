@@ -5,6 +5,7 @@ the planted class is there to hold them against.
 """
 
 import io
+import itertools
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -124,21 +125,29 @@ def first_cells(reading: Reading, slides: Mapping[str, str], *, cells: int = 6, 
     return picture.convert("RGB").resize((width_px, height), Image.Resampling.LANCZOS)
 
 
-def frame_of(cells: pd.DataFrame, *, tile_px: int = 512, mpp: float = 0.5) -> tuple[Frame, pd.DataFrame]:
-    """Return the tile of R1's size with most cells, and its cells.
+def frame_of(
+    cells: pd.DataFrame, *, size_px0: int, tile_px: int = 512, mpp: float = 0.5
+) -> tuple[Frame, pd.DataFrame]:
+    """Return the tile that holds most cells, and its cells.
 
     Parameters
     ----------
     cells
         Of one slide of `patches`.
+    size_px0
+        Side of that slide; the tile lies on it where it is not larger.
     tile_px, mpp
-        R1's: 512 px of 0.5 um.
+        Of the tile. R1's: 512 px of 0.5 um.
     """
-    side_px0 = tile_px * mpp / LABEL_MPP
-    corner = (cells[["x_px0", "y_px0"]] // side_px0).value_counts().index[0]
-    x, y = (float(c) * side_px0 for c in corner)
-    here = cells["x_px0"].between(x, x + side_px0) & cells["y_px0"].between(y, y + side_px0)
-    return Frame(tile_px, tile_px, mpp, LABEL_MPP, x, y), cells[here]
+    side = tile_px * mpp / LABEL_MPP
+    xy = cells[["x_px0", "y_px0"]].to_numpy(np.float64)
+    corners = np.unique(np.minimum(np.arange(0, size_px0, side / 4), max(size_px0 - side, 0)))
+    held = [
+        (((xy >= corner) & (xy < np.add(corner, side))).all(axis=1), corner)
+        for corner in itertools.product(corners, corners)
+    ]
+    here, (x, y) = max(held, key=lambda pair: int(pair[0].sum()))
+    return Frame(tile_px, tile_px, mpp, LABEL_MPP, float(x), float(y)), cells[here]
 
 
 def let_read(folder: str | Path, name: str, reader: Reader, cells: pd.DataFrame, *, seed: int = 0) -> None:

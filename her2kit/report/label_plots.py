@@ -71,7 +71,7 @@ def errors_found(
     wrong
         bool (n,).
     """
-    ax = new_axes(ax, (4.8, 2.8))
+    ax = new_axes(ax, (4.4, 2.6))
     n, all_wrong = len(wrong), max(int(wrong.sum()), 1)
     share = np.arange(n + 1) / n
     ax.plot(
@@ -111,7 +111,7 @@ def review_gains(curve: pd.DataFrame, scores: Mapping[str, str]) -> "Figure":
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
-        1, len(scores), figsize=(3.9 * len(scores), 2.9), layout="constrained", squeeze=False, sharey=True
+        1, len(scores), figsize=(3.5 * len(scores), 2.6), layout="constrained", squeeze=False, sharey=True
     )
     for ax, (score, words) in zip(axes[0], scores.items(), strict=True):
         for (name, part), colour in zip(curve.groupby("order", sort=False), _ORDERS, strict=False):

@@ -50,9 +50,10 @@ def test_labels_and_truth_as_codes(made):
 def test_tiles_and_crops(made):
     manifest, cells = made
     mine = cells[cells["slide_id"] == cells["slide_id"].iloc[0]]
-    frame, inside = frame_of(mine)
+    frame, inside = frame_of(mine, size_px0=512, tile_px=128)
     assert frame.scale == 2
-    assert 0 < len(inside) <= len(mine)
+    assert 0 <= frame.x_px0 <= 256 >= frame.y_px0
+    assert len(mine) / 4 <= len(inside) <= len(mine)  # four such tiles cover the slide
     assert frame.holds(frame.to_tile(inside)).all()
     (crop,) = crops_of(manifest, mine.head(1), side_um=24)
     assert crop.shape == (96, 96, 3)
