@@ -66,7 +66,7 @@ def pictures_in_row(pictures: Sequence[np.ndarray], titles: Sequence[str]) -> "F
     import matplotlib.pyplot as plt
 
     n = len(pictures)
-    figure, axes = plt.subplots(1, n, figsize=(1.6 * n, 1.9), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(1, n, figsize=(1.3 * n, 1.6), layout="constrained", squeeze=False)
     for ax, picture, title in zip(axes[0], pictures, titles, strict=True):
         ax.imshow(picture, interpolation="nearest")
         ax.set(xticks=[], yticks=[])
@@ -111,7 +111,7 @@ def f1_bars(table: pd.DataFrame, ax: "Axes | None" = None, *, title: str = "") -
     table
         Rows are ways to grade, columns classes, values F1.
     """
-    ax = new_axes(ax, (6.4, 2.7))
+    ax = new_axes(ax, (8, 2.7))
     n, place = len(table), np.arange(table.shape[1])
     for k, (name, row) in enumerate(table.iterrows()):
         at = place + (k - (n - 1) / 2) * 0.8 / n
@@ -120,7 +120,9 @@ def f1_bars(table: pd.DataFrame, ax: "Axes | None" = None, *, title: str = "") -
     ax.set_xticks(place, [str(c) for c in table.columns])
     ax.set(ylim=(0, 1.1), ylabel="F1")
     ax.set_title(title, loc="left", color=INK, fontsize=11)
-    return _tidy(ax, legend=True)
+    _tidy(ax, legend=False)
+    ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
 
 
 def training_curves(table: pd.DataFrame, best_epoch: int) -> "Figure":
