@@ -25,7 +25,7 @@ from her2kit.labels.rounds import load_review, open_round
 
 DECISIONS = 1_000
 SEED = 20
-LONGEST_S = 1.6
+LONGEST_S = 0.6
 """A process lives at most so long after its first decision."""
 READER = """
 import sys
