@@ -25,7 +25,7 @@ from her2kit.learning.model import to_input, to_probabilities
 from her2kit.learning.pictures import read_picture, read_raster
 from her2kit.learning.torchvision_ops import ensure_torchvision
 from her2kit.learning.weights import content_sha256
-from her2kit.learning.windows import check_window
+from her2kit.slides.windows import check_window
 
 IGNORE = 255
 """Class number of pixels that count nowhere."""

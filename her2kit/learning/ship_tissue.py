@@ -26,7 +26,7 @@ from her2kit.learning.export import export_onnx, session
 from her2kit.learning.segmentation import by_class, of_pixels, pixel_counts
 from her2kit.learning.tissue_segmenter import train
 from her2kit.learning.train_settings import TrainSettings
-from her2kit.learning.windows import blended
+from her2kit.slides.windows import blended
 
 NAME = "tissue_ihc.onnx"
 ARCHITECTURE = "segformer-64:tu-mobilenetv3_small_100"

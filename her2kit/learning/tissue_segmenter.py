@@ -25,7 +25,7 @@ from her2kit.learning.pictures import read_raster
 from her2kit.learning.segmentation import Picture, RegionSamples, Segmentation, pixel_counts
 from her2kit.learning.train_settings import TrainSettings
 from her2kit.learning.training import Trained, fit
-from her2kit.learning.windows import blended
+from her2kit.slides.windows import blended
 
 TASK = "tissue_segmenter"
 FAST, FULL = "segformer-64:mit_b0", "segformer:mit_b3"

@@ -18,9 +18,18 @@ from her2kit.slides.bulk import read_tiles
 from her2kit.slides.slide import Slide
 from her2kit.slides.tiles import TileGrid, stitch, tile_grid
 from her2kit.slides.tissue import Tissue
+from her2kit.slides.windows import blended
 
 TILE_PX, HALO_PX = 384, 64
-"""Side of a tile, and what it sees beyond on each side: 128 um at 2 um/px, about the width of a duct."""
+"""Side of a tile, and what it sees beyond on each side: 128 um at 2 um/px, about the width of a duct. The
+network sees a tile in overlapping windows of the size that it was trained on."""
+TURNS = 4
+"""Quarter turns whose answers are averaged: tissue has no upright."""
+DOUBT = 3.0
+"""How many times as likely as ``other`` (in situ, normal glands) tumour must be. A nest that is missed takes
+a few cells from the score; a duct that is taken for tumour brings its own, and can make 3+ of a 0. Chosen on
+the validation slides of the network that ships: it halves what is wrongly taken for tumour (4.5 to 1.9 % of
+``other``) and loses 4 % of the tumour (recall .73 to .69). On costs that differ: Elkan C, IJCAI 2001."""
 REGION_NAMES = {"tumour": "invasive"}
 """Names of outlines that differ from those of the kinds of tissue."""
 SMALLEST_UM2 = 2_500.0
@@ -122,13 +131,33 @@ def map_tissue(
     grid = tile_grid(slide, tissue, tile_px=tile_px, halo_um=halo_um, mpp=mpp)
     parts = []
     for done, (_, tile) in enumerate(read_tiles(slide, grid), start=1):
-        probability = network.probabilities(tile.pixels[None])[0]
-        best = probability.argmax(axis=0)
+        probability = _seen_from_all_sides(network, tile.pixels)
+        best = _decide(probability)
         sure = np.take_along_axis(probability, best[None], axis=0)[0]
         parts.append(np.stack([best, np.rint(sure * 255)], axis=-1).astype(np.uint8).reshape(*best.shape, 2))
         if progress is not None:
             progress(done, len(grid.table))
     return _whole(slide, tissue, grid, parts, tile_px if not judges_pixels else 1, network.card.sha256)
+
+
+def _seen_from_all_sides(network: TissueNetwork, pixels: np.ndarray) -> np.ndarray:
+    """Return the mean probability over quarter turns, float32 (7, h, w), or (7,) of a network of tiles."""
+    total = np.zeros(1, np.float32)
+    for turn in range(TURNS):
+        turned = np.rot90(pixels, turn)
+        if len(network.session.get_outputs()[0].shape) == 4:
+            found = blended(network.probabilities, turned, window_px=network.card.input_px)
+            total = total + np.rot90(found, -turn, axes=(1, 2))
+        else:
+            total = total + network.probabilities(turned[None])[0]
+    return total / TURNS
+
+
+def _decide(probability: np.ndarray) -> np.ndarray:
+    """Return the most probable kind of tissue along axis 0, tumour only where it is beyond `DOUBT`."""
+    best = probability.argmax(axis=0)
+    doubted = probability[TissueClass.TUMOUR] < DOUBT * probability[TissueClass.OTHER]
+    return np.where((best == TissueClass.TUMOUR) & doubted, int(TissueClass.OTHER), best)
 
 
 def _whole(

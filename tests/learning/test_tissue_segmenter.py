@@ -23,7 +23,7 @@ from her2kit.learning.segmentation import (
     segmentation_loss,
 )
 from her2kit.learning.train_settings import TrainSettings
-from her2kit.learning.windows import blended
+from her2kit.slides.windows import blended
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
