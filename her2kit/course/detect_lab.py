@@ -43,10 +43,10 @@ CHOSEN = ("borderline-3+", "1+")
 HELD_OUT = ("3+", "0-null", "2+", "1+")
 """Cases of the slides that are trained on, that choose the epoch, and that judge: one of each score."""
 LESSON = DetectorSettings(
-    side_px=256, multi_scale=(224, 288), crops=10, change=Change(scale=1.15), cls=2.0, frozen=BACKBONE
+    side_px=256, multi_scale=(224, 288), crops=16, change=Change(scale=1.15), cls=2.0, frozen=BACKBONE
 )
 TRAINING = TrainSettings(
-    epochs=7, batch_size=8, lr=5e-3, weight_decay=5e-4, warmup=0.1, monitor="macro_f1", progress=False
+    epochs=12, batch_size=8, lr=5e-3, weight_decay=5e-4, warmup=0.1, monitor="macro_f1", progress=False
 )
 """The defaults of notebook 09."""
 SHARE, RIGHT = 0.8, 0.95
