@@ -181,9 +181,9 @@ def calls() -> list[Claim]:
     from her2kit.learning.yolo_offline import shipped_start
 
     with tempfile.TemporaryDirectory() as folder:
-        parts = [pdl1.phantom_pictures(n, seed=401 + i) for i, n in enumerate((32, 6))]
-        parts.append(pdl1.phantom_pictures(6, seed=403, sites=(pdl1.HELD_OUT_SITE,)))
-        figures = pdl1.train_calls(*parts, Path(folder), start=shipped_start()).figures
+        learned, chosen = pdl1.phantom_pictures(32, seed=401), pdl1.phantom_pictures(6, seed=402)
+        judging = pdl1.phantom_pictures(6, seed=403, sites=(pdl1.HELD_OUT_SITE,))
+        figures = pdl1.train_calls(learned, chosen, judging, Path(folder), start=shipped_start()).figures
     return [
         Claim(
             f"auto-labelling detector, phantom PD-L1 of a new site: {name}",

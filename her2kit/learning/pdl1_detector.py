@@ -125,9 +125,11 @@ def train_calls(
     )  # fmt: skip
     points = judged(lambda w: answers(found.net, w), test_pictures, confidence=found.confidence)
     judgement = report(list(points), CALLS)
-    test = {f"test_{k}": judgement.figures[k] for k in ("f1", "macro_f1", "cq", "pq")}
+    test: dict[str, float | None] = {
+        f"test_{k}": judgement.figures[k] for k in ("f1", "macro_f1", "cq", "pq")
+    }
     test |= {f"test_f1_{name}": float(v) for name, v in judgement.per_class["f1"].items()}
-    say(", ".join(f"{k} {v:.3f}" for k, v in test.items()))
+    say(", ".join(f"{k} {v:.3f}" for k, v in test.items() if v is not None))
     card = replace(
         found.card, limits=LIMITS, licence="AGPL-3.0-or-later", figures=dict(found.card.figures) | test
     )
@@ -144,12 +146,12 @@ def main() -> None:
     given = parser.parse_args()
     if given.ignite:
         data = ignite.load(given.ignite)
-        parts = [ignite_pictures(data, split) for split in ("train", "val", "test")]
-        train_calls(*parts, given.folder, tier=FULL_TIER)
+        learned, chosen, judging = (ignite_pictures(data, split) for split in ("train", "val", "test"))
+        train_calls(learned, chosen, judging, given.folder, tier=FULL_TIER)
         return
-    parts = [phantom_pictures(48, seed=401), phantom_pictures(8, seed=402)]
-    parts.append(phantom_pictures(8, seed=403, sites=(HELD_OUT_SITE,)))
-    train_calls(*parts, given.folder, start=shipped_start())
+    learned, chosen = phantom_pictures(48, seed=401), phantom_pictures(8, seed=402)
+    judging = phantom_pictures(8, seed=403, sites=(HELD_OUT_SITE,))
+    train_calls(learned, chosen, judging, given.folder, start=shipped_start())
 
 
 if __name__ == "__main__":

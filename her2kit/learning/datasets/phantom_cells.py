@@ -67,7 +67,7 @@ def field_plans(fields: int, *, seed: int, sites: Sequence[str], side_um: float 
             seed=int(rng.integers(1 << 31)),
             stain=STAINS[index % len(STAINS)],
             patterns=tuple(PATTERNS[i] for i in rng.choice(len(PATTERNS), 2, replace=False)),
-            mix=Mix(*(float(k) for k in kinds[:6]), 0.006),
+            mix=_mix(kinds.tolist()),
             dab_gain=float(np.exp(rng.normal(0, 0.25))),
             hematoxylin_gain=float(np.exp(rng.normal(0, 0.3))),
             cell_spacing_um=spacing,
@@ -78,6 +78,12 @@ def field_plans(fields: int, *, seed: int, sites: Sequence[str], side_um: float 
         )
         plans.append(Plan(**case | drawn))
     return plans
+
+
+def _mix(shares: list[float]) -> Mix:
+    """Return shares of tissue, in the order of `Mix`; vessels as usual."""
+    invasive, in_situ, normal, immune, necrosis, fat = shares
+    return Mix(invasive, in_situ, normal, immune, necrosis, fat)
 
 
 def drawn_fields(plans: Sequence[Plan], folder: Path, *, mpp: float) -> list[Field]:
