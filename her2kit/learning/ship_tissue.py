@@ -53,23 +53,29 @@ class Part:
     site_jitter: float = 1.0
     mpp: float | None = 0.5
     """Micrometres per pixel that they are drawn at; None takes each site's own, 0.25 to 0.46."""
+    cases: Sequence[str] | None = None
+    """Ready-made cases that they are drawn from; None takes those of a phantom cohort."""
     zoom: float = 1.0
 
 
 PARTS = {
     "train": Part(128, 201, SITES, zoom=1.25),
+    "unstained": Part(64, 205, SITES, zoom=1.25, cases=("0-null", "0-null", "ultralow", "gastric-0")),
     "val": Part(24, 202, SITES),
     "test": Part(12, 203, SITES, mpp=None),
     "site": Part(12, 204, (HELD_OUT_SITE,), site_jitter=0.0, mpp=None),
 }
-"""``test``: slides of the three sites; ``site``: of one that training never saw. Both as they are scanned."""
+"""``unstained``: tumour without stain, the hardest to find and the most common. ``test``: slides of the three
+sites; ``site``: of one that training never saw; both as they are scanned."""
+ROUNDS = ((60, ("train",)), (60, ("train",)), (30, ("train", "unstained")))
+"""Epochs and slides of each round. It begins with the best weights of the one before, and the full learning
+rate again (warm restarts)."""
 
 
 def ship(
     folder: Path,
     *,
-    epochs: int = 60,
-    rounds: int = 2,
+    rounds: Sequence[tuple[int, Sequence[str]]] = ROUNDS,
     parts: dict[str, Part] | None = None,
     workers: int = 1,
     say: Callable[[str], None] = print,
@@ -78,10 +84,8 @@ def ship(
 
     Parameters
     ----------
-    epochs
-        Of training, each round.
     rounds
-        Each begins with the best weights of the one before and the full learning rate again (warm restarts).
+        Epochs and names of the parts that each round learns from.
     parts
         How many slides are drawn; None takes `PARTS`.
     workers
@@ -95,10 +99,10 @@ def ship(
         say(f"{name}: {part.slides} slides")
         pictures[name], masks[name] = drawn(folder / "overviews" / name, part, workers=workers)
     start: Path | None = None
-    for number in range(rounds):
+    for number, (epochs, names) in enumerate(rounds):
         segmenter = train(
-            pictures["train"],
-            masks["train"],
+            [p for name in names for p in pictures[name]],
+            [m for name in names for m in masks[name]],
             pictures["val"],
             masks["val"],
             TISSUES,
@@ -130,7 +134,12 @@ def drawn(folder: Path, part: Part, *, workers: int = 1) -> tuple[list[np.ndarra
     """Return pictures and classes of a part's slides; those that ``folder`` holds are not drawn again."""
     folder.mkdir(parents=True, exist_ok=True)
     plans = overview_plans(
-        part.slides, seed=part.seed, sites=part.sites, site_jitter=part.site_jitter, mpp=part.mpp
+        part.slides,
+        seed=part.seed,
+        sites=part.sites,
+        site_jitter=part.site_jitter,
+        mpp=part.mpp,
+        cases=part.cases,
     )
     pictures, masks = [], []
     for plan in plans:
@@ -160,11 +169,10 @@ def main() -> None:
     """Make the model and, with ``--keep``, put it where the package finds it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="for phantoms, training and the model")
-    parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--workers", type=int, default=1, help="threads that draw")
     parser.add_argument("--keep", action="store_true", help="replace the model in her2kit/weights")
     given = parser.parse_args()
-    card = ship(given.folder, epochs=given.epochs, workers=given.workers)
+    card = ship(given.folder, workers=given.workers)
     print(card.figures)
     if given.keep:
         weights = Path(__file__).parents[1] / "weights"

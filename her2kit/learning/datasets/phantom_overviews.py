@@ -27,7 +27,13 @@ STAINS = ("her2", "her2", "her2", "her2", "pdl1")
 
 
 def overview_plans(
-    slides: int, *, seed: int, sites: Sequence[str], site_jitter: float = 1.0, mpp: float | None = 0.5
+    slides: int,
+    *,
+    seed: int,
+    sites: Sequence[str],
+    site_jitter: float = 1.0,
+    mpp: float | None = 0.5,
+    cases: Sequence[str] | None = None,
 ) -> list[Plan]:
     """Return plans of slides that differ in all that a tissue model must see past.
 
@@ -45,11 +51,13 @@ def overview_plans(
     mpp
         Micrometres per pixel that slides are drawn at; None takes each site's own, four times as slow. At
         2 um/px both look alike.
+    cases
+        Names of ready-made cases to draw from; None takes those of a phantom cohort.
     """
-    plans = []
+    plans, known = [], COHORT if cases is None else cases
     for index in range(slides):
         rng = np.random.default_rng([seed, index])
-        case = ready_case(COHORT[int(rng.integers(len(COHORT)))])
+        case = ready_case(known[int(rng.integers(len(known)))])
         spacing = float(rng.uniform(8.2, 10.0))
         site = jittered_site(SITES[sites[index % len(sites)]], rng, site_jitter)
         side = round(SIDE_UM / (mpp or site.mpp))
