@@ -196,7 +196,7 @@ def test_two_runs_give_the_same_bytes_whatever_the_workers(cohort, scored, tmp_p
     result = her2kit("score", "--manifest", cohort / "manifest.csv", "--out", tmp_path, "--workers", 1)
     assert result.returncode == 0
     files = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
-    assert len(files) == 11
+    assert len(files) == 12
     assert [f for f in files if (tmp_path / f).read_bytes() != (out / f).read_bytes()] == []
 
 
@@ -219,7 +219,7 @@ def test_tumour_regions_that_are_missing_or_elsewhere_fail_their_slide_alone(coh
     assert "far.geojson: its regions lie outside grey.png (300 x 300 px)" in message
     assert "gone.geojson: no such file" in message
     assert path.exists()
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"cohort.csv", "café 슬라이드"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"cohort.csv", "cohort.html", "café 슬라이드"}
 
 
 def test_resume_sees_another_slide_behind_the_same_name(tmp_path):
@@ -266,7 +266,7 @@ def test_whatever_fails_while_writing_leaves_nothing_and_the_others_finish(
     out = tmp_path / "out"
     assert score_cohort(jobs_of(paths, None, {"mpp": 0.25}), out) == ["a"]
     assert words in capsys.readouterr().err
-    assert sorted(p.name for p in out.iterdir()) == ["b", "cohort.csv"]
+    assert sorted(p.name for p in out.iterdir()) == ["b", "cohort.csv", "cohort.html"]
 
 
 @pytest.mark.parametrize("name", ["", ".", ".."])

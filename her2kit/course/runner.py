@@ -16,7 +16,7 @@ from her2kit.course.notebooks import read_notebook
 from her2kit.course.plan import Run, run_parameters
 from her2kit.course.processes import Processes
 from her2kit.course.progress import Progress
-from her2kit.course.records import is_done, read_record, read_results, write_record
+from her2kit.course.records import RECORD, is_done, read_record, read_results, write_record
 from her2kit.course.run_log import RunLog, now
 
 
@@ -71,7 +71,7 @@ def run_notebooks(
     if workers < 1:
         raise ValueError(f"workers is {workers}; use 1 or more")
     for run in runs:
-        if run.folder.is_dir() and any(run.folder.iterdir()) and read_record(run.folder) is None:
+        if run.folder.is_dir() and _strange(run.folder) and read_record(run.folder) is None:
             raise ValueError(f"{run.folder} holds something that is not a run; give another --out")
     progress = progress or Progress(quiet=True)
     progress.begin({run.name: len(read_notebook(run.notebook).cells) for run in runs})
@@ -108,13 +108,27 @@ def finished(run: Run) -> Outcome | None:
     return Outcome(run, "done", record["seconds"], None, read_results(run.folder), resumed=True)
 
 
+def _strange(folder: Path) -> bool:
+    """Return whether a folder holds anything but the record that a killed run was about to write."""
+    return any(not path.name.startswith(f".{Path(RECORD).stem}-") for path in folder.iterdir())
+
+
+def _empty(folder: Path) -> None:
+    """Remove what an earlier run left; its record is there at every moment, so that a killed one is known."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != RECORD:
+            path.unlink(missing_ok=True)
+
+
 def _run(run: Run, processes: Processes, progress: Progress) -> Outcome:
     """Run one notebook in a process of its own and write its folder."""
     from her2kit.course.offline_html import write_page
 
     begun, started = time.monotonic(), now()
-    shutil.rmtree(run.folder, ignore_errors=True)
     write_record(run, status="running", started=started, seconds=0.0, failure=None)
+    _empty(run.folder)
     executed = run.folder / run.notebook.name
     failure = processes.execute(
         run.notebook, executed, run_parameters(run), lambda done: progress.cells(run.name, done)

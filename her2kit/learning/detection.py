@@ -21,7 +21,7 @@ from her2kit.learning.point_boxes import LabelledPicture
 from her2kit.learning.point_evaluation import PointCounts, best_confidence, sweep
 from her2kit.learning.torchvision_ops import ensure_torchvision
 from her2kit.learning.weights import content_sha256
-from her2kit.learning.yolo_offline import STRIDE
+from her2kit.learning.yolo_offline import STRIDE, patches_undone
 
 LEAST_CONFIDENCE = 0.05
 """Boxes below this are not looked at when a network is judged."""
@@ -208,7 +208,8 @@ class Detection:
 
     def _criterion(self) -> Any:
         """Return the library's loss, made when the network stands on its device."""
-        from ultralytics.utils.loss import v8DetectionLoss
+        with patches_undone():
+            from ultralytics.utils.loss import v8DetectionLoss
 
         place = next(self.net.parameters()).device
         if self.criterion is None or self.criterion.device != place:

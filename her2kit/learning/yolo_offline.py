@@ -12,6 +12,8 @@ Jocher G et al. Ultralytics YOLO. github.com/ultralytics/ultralytics (AGPL-3.0).
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,6 +58,31 @@ def offline(folder: str | os.PathLike | None = None) -> Path:
     return place
 
 
+@contextmanager
+def patches_undone() -> Iterator[None]:
+    """Import ultralytics within; what it changes in Pillow, OpenCV, torch and environment is then put back.
+
+    Its ``Image.open`` asks for a package that is not here as soon as a file is no picture, and its
+    ``OMP_NUM_THREADS`` takes all cores but one from every process that is begun later.
+    """
+    import cv2
+    import torch
+    from PIL import Image
+
+    replaced = ((Image, "open"), (cv2, "imread"), (cv2, "imwrite"), (cv2, "imshow"), (torch, "save"))
+    before = [(module, name, getattr(module, name)) for module, name in replaced]
+    threads, environment = cv2.getNumThreads(), dict(os.environ)
+    try:
+        yield
+    finally:
+        for module, name, function in before:
+            setattr(module, name, function)
+        cv2.setNumThreads(threads)
+        for name in set(os.environ) - set(environment):
+            del os.environ[name]
+        os.environ.update(environment)
+
+
 def detection_network(
     architecture: str,
     n_classes: int,
@@ -88,8 +115,10 @@ def detection_network(
     offline()
     ensure_torchvision()
     import torch
-    from ultralytics import settings
-    from ultralytics.nn.tasks import DetectionModel
+
+    with patches_undone():
+        from ultralytics import settings
+        from ultralytics.nn.tasks import DetectionModel
 
     if settings.get("sync"):
         settings.update(sync=False)

@@ -127,6 +127,20 @@ def test_a_sweep_killed_in_the_middle_does_no_cell_twice(put, sample, workplace)
     assert "01_short: effects  out/01_short/effects.png" in again.stdout
 
 
+def test_a_run_killed_before_its_first_record_is_begun_again(put, sample, workplace):
+    put("01_short", sample())
+    (workplace / "out/01_short").mkdir(parents=True)
+    (workplace / "out/01_short/.run-k1ll3d.json").write_text('{"status": ')
+    call = [sys.executable, "-c", "from her2kit.cli import main; main()", "run", "1", "--out", "out"]
+    again = subprocess.run([*call, "--resume"], capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert not list((workplace / "out/01_short").glob(".run-*"))
+    (workplace / "out/01_short/run.json").unlink()
+    other = subprocess.run(call, capture_output=True, text=True)
+    assert other.returncode == 2
+    assert "holds something that is not a run" in other.stderr
+
+
 def wait_until(true, seconds=60):
     end = time.monotonic() + seconds
     while not true():

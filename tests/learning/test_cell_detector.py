@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -189,3 +191,16 @@ def test_mean_average_precision_of_perfect_and_of_no_boxes():
     assert box_map(truth, none, ("a", "b"))["map50"] == 0
     moved = [Boxes(b.xywh + np.array([3, 0, 0, 0], np.float32), b.score, b.label) for b in right]
     assert box_map(truth, moved, ("a", "b"))["map75"] < 0.2
+
+
+def test_the_detectors_library_leaves_no_trace_in_other_libraries():
+    code = (
+        "import os, cv2, torch, PIL.Image;"
+        "before = (PIL.Image.open, cv2.imread, torch.save, cv2.getNumThreads());"
+        "os.environ.pop('OMP_NUM_THREADS', None);"
+        "from her2kit.learning.yolo_offline import detection_network; detection_network('yolo11n', 1);"
+        "assert before == (PIL.Image.open, cv2.imread, torch.save, cv2.getNumThreads()), 'replaced';"
+        "assert 'OMP_NUM_THREADS' not in os.environ, 'threads'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -167,7 +167,10 @@ def yolo(tmp_path_factory):
     from her2kit.learning.torchvision_ops import ensure_torchvision
 
     ensure_torchvision()
-    from ultralytics import YOLO
+    from her2kit.learning.yolo_offline import patches_undone
+
+    with patches_undone():
+        from ultralytics import YOLO
 
     return YOLO("yolo11n.yaml")
 
