@@ -23,6 +23,7 @@ from scipy.spatial import KDTree
 from her2kit.cells.boxes import CONFIDENCE, OVERLAP, Boxes, boxes_of
 from her2kit.errors import MppError, WeightsError
 from her2kit.exchange.card import Card, read_card
+from her2kit.exchange.network_file import open_network
 from her2kit.slides.slide import Slide
 from her2kit.slides.tiles import owned, read_tile, tile_grid
 from her2kit.slides.tissue import Tissue
@@ -101,29 +102,18 @@ def load_cell_network(path: str | os.PathLike | None = None, *, threads: int = 1
     WeightsError
         If file or card is missing, they do not belong together, or the model is no detector of this kit.
     """
-    import onnxruntime
-
     path = shipped_path() if path is None else Path(path)
     if path.suffix != ".onnx":
         raise WeightsError(
             f"{path}: a detector is an .onnx file with its card; a pickle (.pt) can run code and is not "
-            f"opened, "
-            "export it with her2kit.learning.foreign"
+            "opened, export it with her2kit.learning.foreign"
         )
     card = read_card(path)
     if card.task != TASK:
         raise WeightsError(f"{path}: is a {card.task}, no {TASK}; give a detector, or --detector classical")
     if not card.mpp:
         raise WeightsError(f"{path}: its card gives no mpp, so no slide can be read for it; train it again")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        outputs = session.get_outputs()[0].shape[1]
-    except Exception as error:  # onnxruntime's own classes share no useful parent
-        words = " ".join(str(error).split())
-        raise WeightsError(f"{path}: onnxruntime cannot run it ({words}); export the model again") from error
+    session, outputs = open_network(path, threads=threads)
     if isinstance(outputs, int) and outputs != 4 + len(card.class_names):
         raise WeightsError(
             f"{path}: its card names {len(card.class_names)} classes, the model has {outputs - 4}; take both "

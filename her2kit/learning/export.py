@@ -5,6 +5,7 @@ uint8 (n, h, w, channels); output ``probabilities``, float32 (n, classes), of a 
 The card goes with it.
 """
 
+import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,14 @@ def export_onnx(net: Any, card: Card, path: str | Path, *, any_size: bool = Fals
     finally:
         net.to(place).train(training)
     return card
+
+
+def keep(path: Path) -> None:
+    """Copy an exported model and its card to where the package finds what ships."""
+    shipped = Path(__file__).parents[1] / "weights"
+    shipped.mkdir(exist_ok=True)
+    for suffix in (".onnx", ".json"):
+        shutil.copy(path.with_suffix(suffix), shipped)
 
 
 def session(path: str | Path, *, threads: int = 0) -> Any:

@@ -6,7 +6,6 @@ What is drawn stays in the folder, and a training that was stopped goes on.
 """
 
 import argparse
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from her2kit.learning.datasets.phantom_cells import NUCLEUS, Field, drawn_fields
 from her2kit.learning.detection import answers, judged
 from her2kit.learning.detection_change import Change, StainChange, changed
 from her2kit.learning.detector_export import export_detector
+from her2kit.learning.export import keep
 from her2kit.learning.point_boxes import LabelledPicture
 from her2kit.learning.point_evaluation import report
 from her2kit.learning.train_settings import TrainSettings
@@ -142,10 +142,7 @@ def main() -> None:
     card = ship(given.folder, epochs=given.epochs, crops=given.crops)
     print(card.figures)
     if given.keep:
-        weights = Path(__file__).parents[1] / "weights"
-        weights.mkdir(exist_ok=True)
-        for suffix in (".onnx", ".json"):
-            shutil.copy(given.folder / Path(NAME).with_suffix(suffix), weights)
+        keep(given.folder / NAME)
 
 
 if __name__ == "__main__":

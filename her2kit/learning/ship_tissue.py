@@ -10,7 +10,6 @@ Loshchilov I, Hutter F. SGDR: stochastic gradient descent with warm restarts. IC
 """
 
 import argparse
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from her2kit.exchange.card import Card, file_sha256, write_card
 from her2kit.exchange.whole import whole_file
 from her2kit.learning.augment import Augmentation
 from her2kit.learning.datasets.phantom_overviews import overview_plans, overviews
-from her2kit.learning.export import export_onnx, session
+from her2kit.learning.export import export_onnx, keep, session
 from her2kit.learning.segmentation import by_class, of_pixels, pixel_counts
 from her2kit.learning.tissue_segmenter import train
 from her2kit.learning.train_settings import TrainSettings
@@ -175,10 +174,7 @@ def main() -> None:
     card = ship(given.folder, workers=given.workers)
     print(card.figures)
     if given.keep:
-        weights = Path(__file__).parents[1] / "weights"
-        weights.mkdir(exist_ok=True)
-        for suffix in (".onnx", ".json"):
-            shutil.copy(given.folder / Path(NAME).with_suffix(suffix), weights)
+        keep(given.folder / NAME)
 
 
 if __name__ == "__main__":

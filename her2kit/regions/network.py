@@ -16,6 +16,7 @@ import numpy as np
 from her2kit.cells.table import TISSUES
 from her2kit.errors import WeightsError
 from her2kit.exchange.card import Card, read_card
+from her2kit.exchange.network_file import open_network
 
 ALIASES = {"alveoli": "fat", "immune cells": "immune", "tumor": "tumour"}
 """MIHIC's words for the classes that are called otherwise here."""
@@ -36,6 +37,11 @@ class TissueNetwork:
     """uint8 (n,): the `TissueClass` of each output."""
     session: Any
     """The onnxruntime session."""
+
+    @property
+    def judges_pixels(self) -> bool:
+        """Whether it answers a class a pixel; else a class a tile."""
+        return len(self.session.get_outputs()[0].shape) == 4
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Return the probability of each of the seven kinds of tissue.
@@ -83,8 +89,6 @@ def load_network(path: str | os.PathLike, *, threads: int = 0) -> TissueNetwork:
         If file or card is missing, they do not belong together, the model is not ONNX, or its classes are not
         kinds of tissue.
     """
-    import onnxruntime
-
     path = Path(path)
     if path.suffix != ".onnx":
         raise WeightsError(f"{path}: a tissue network is an .onnx file with its card; export it first")
@@ -94,15 +98,7 @@ def load_network(path: str | os.PathLike, *, threads: int = 0) -> TissueNetwork:
         raise WeightsError(f"{path}: its class {strange[0]!r} is no tissue; use one of {', '.join(TISSUES)}")
     if not card.mpp:
         raise WeightsError(f"{path}: its card gives no mpp, so no slide can be read for it; train it again")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own classes share no useful parent
-        words = " ".join(str(error).split())
-        raise WeightsError(f"{path}: onnxruntime cannot run it ({words}); export the model again") from error
-    n_outputs = session.get_outputs()[0].shape[1]
+    session, n_outputs = open_network(path, threads=threads)
     if n_outputs != len(names):
         raise WeightsError(
             f"{path}: its card names {len(names)} classes, the model has {n_outputs}; take both from one "

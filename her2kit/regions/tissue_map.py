@@ -122,8 +122,7 @@ def map_tissue(
         raise MppError(
             f"{slide.path}: has {own}; the tissue network reads at {network.mpp:g}, so pass a finer scan"
         )
-    judges_pixels = len(network.session.get_outputs()[0].shape) == 4
-    if not judges_pixels:
+    if not network.judges_pixels:
         halo_px = round(network.card.input_px * (1 - middle) / 2)
         tile_px = network.card.input_px - 2 * halo_px
     mpp = max(network.mpp, slide.mpp)
@@ -137,7 +136,9 @@ def map_tissue(
         parts.append(np.stack([best, np.rint(sure * 255)], axis=-1).astype(np.uint8).reshape(*best.shape, 2))
         if progress is not None:
             progress(done, len(grid.table))
-    return _whole(slide, tissue, grid, parts, tile_px if not judges_pixels else 1, network.card.sha256)
+    return _whole(
+        slide, tissue, grid, parts, tile_px if not network.judges_pixels else 1, network.card.sha256
+    )
 
 
 def _seen_from_all_sides(network: TissueNetwork, pixels: np.ndarray) -> np.ndarray:
@@ -145,7 +146,7 @@ def _seen_from_all_sides(network: TissueNetwork, pixels: np.ndarray) -> np.ndarr
     total = np.zeros(1, np.float32)
     for turn in range(TURNS):
         turned = np.rot90(pixels, turn)
-        if len(network.session.get_outputs()[0].shape) == 4:
+        if network.judges_pixels:
             found = blended(network.probabilities, turned, window_px=network.card.input_px)
             total = total + np.rot90(found, -turn, axes=(1, 2))
         else:

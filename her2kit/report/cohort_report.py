@@ -6,16 +6,14 @@ a thousand slides open at once. Agreement with readers in full is `her2kit.repor
 
 import os
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
 
-from her2kit import __version__
 from her2kit.cells.table import CLASS_COLOURS, CLASSES
-from her2kit.exchange.whole import whole_file
+from her2kit.report.page import write_page
 from her2kit.scoring.agreement import codes, confusion, kappa
 
 STATES = ("failed", "not evaluable", "borderline", "flagged", "scored")
@@ -41,25 +39,14 @@ def write_cohort_report(path: str | os.PathLike, rows: pd.DataFrame) -> Path:
     rows
         ``cohort.csv`` as `her2kit.cohort.score_cohort` writes it, one row a slide.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-    from markupsafe import Markup
-
     path = Path(path)
-    environment = Environment(
-        loader=PackageLoader("her2kit.report", "templates"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    css = (files("her2kit.report") / "templates" / "report.css").read_text("utf-8")
     slides = [_slide(row) for row in rows.astype(object).where(rows.notna(), None).to_dict("records")]
     slides.sort(key=lambda s: (STATES.index(s["state"]), s["sure"], s["slide_id"]))
     states = [(name, STATE_WORDS[name], sum(s["state"] == name for s in slides)) for name in STATES]
     scored = [s for s in slides if s["score"]]
-    text = environment.get_template("cohort_report.html.j2").render(
-        css=Markup(css),
-        version=__version__,
+    return write_page(
+        path,
+        "cohort_report",
         slides=slides,
         states=[state for state in states if state[2]],
         scored=len(scored),
@@ -67,9 +54,6 @@ def write_cohort_report(path: str | os.PathLike, rows: pd.DataFrame) -> Path:
         agreement=_agreement(scored),
         classes=[(name, CLASS_COLOURS[name]) for name in CLASSES],
     )
-    with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
-    return path
 
 
 def state_of(row: Mapping[Any, Any]) -> str:

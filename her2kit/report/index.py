@@ -6,15 +6,13 @@ One HTML file without scripts; the pictures are inside it, the pages that it lin
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
-from her2kit import __version__
-from her2kit.exchange.whole import whole_file
+from her2kit.report.page import write_page
 from her2kit.report.pictures import data_uri, jpeg, shrunk
 
 KINDS = {"slide": "Slides", "notebook": "Notebooks"}
@@ -66,18 +64,7 @@ def write_index(path: str | os.PathLike, entries: Iterable[Entry], *, ran: str =
     ran : str
         What ran when on what, in words, for the head of the page.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-    from markupsafe import Markup
-
     path, entries = Path(path), list(entries)
-    environment = Environment(
-        loader=PackageLoader("her2kit.report", "templates"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    css = (files("her2kit.report") / "templates" / "report.css").read_text("utf-8")
     groups = []
     for kind, name in KINDS.items():
         of_kind = [e for e in entries if e.kind == kind]
@@ -85,12 +72,7 @@ def write_index(path: str | os.PathLike, entries: Iterable[Entry], *, ran: str =
         if of_kind:
             groups.append((name, _heading(of_kind), [_card(e) for e in of_kind]))
     failed = sum(e.status == "failed" for e in entries)
-    text = environment.get_template("index.html.j2").render(
-        css=Markup(css), version=__version__, groups=groups, ran=ran, failed=failed, total=len(entries)
-    )
-    with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
-    return path
+    return write_page(path, "index", groups=groups, ran=ran, failed=failed, total=len(entries))
 
 
 def _heading(entries: list[Entry]) -> str:

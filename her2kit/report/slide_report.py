@@ -16,13 +16,12 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from her2kit import __version__
 from her2kit.cells.grade import COMPLETE_AT
 from her2kit.cells.table import CLASS_COLOURS, CLASSES, NOT_EVALUABLE_COLOUR, conform_cells
-from her2kit.exchange.whole import whole_file
 from her2kit.report import certainty, sections
 from her2kit.report.cut_offs import CutOff, cut_offs, nearest_cells
 from her2kit.report.fields import Fields, choose_fields, fields_of, hot_spot
+from her2kit.report.page import write_page
 from her2kit.report.pictures import Pictures, data_uri, jpeg, shrunk, svg_path
 from her2kit.report.tissue_section import tissue_section
 from her2kit.report.viewer_data import Shown, pack
@@ -66,31 +65,20 @@ def write_slide_report(
     Path
         A file of at most 15 MB.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
 
     path = Path(path)
-    environment = Environment(
-        loader=PackageLoader("her2kit.report", "templates"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_unbroken,
-    )
-    folder = files("her2kit.report") / "templates"
+    viewer_js = (files("her2kit.report") / "templates" / "viewer.js").read_text("utf-8")
     context = _context(report, conform_cells(cells), pictures, regions)
     data = json.dumps(context.pop("viewer"), separators=(",", ":"), allow_nan=False)
-    text = environment.get_template("slide_report.html.j2").render(
+    return write_page(
+        path,
+        "slide_report",
+        finalize=_unbroken,
         **context,
-        version=__version__,
-        css=Markup((folder / "report.css").read_text("utf-8")),
-        viewer_js=Markup((folder / "viewer.js").read_text("utf-8")),
+        viewer_js=Markup(viewer_js),
         viewer_data=Markup(data.replace("<", "\\u003c")),
     )
-    with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
-    return path
 
 
 def _unbroken(value: Any) -> Any:

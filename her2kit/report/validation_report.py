@@ -8,17 +8,15 @@ import io
 import math
 import os
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 import pandas as pd
 
-from her2kit import __version__
 from her2kit.cells.table import CLASS_COLOURS
-from her2kit.exchange.whole import whole_file
 from her2kit.report.agreement_plots import bland_altman, kappa_forest
+from her2kit.report.page import write_page
 from her2kit.scoring.published import PUBLISHED
 from her2kit.scoring.reference import KIT, REFERENCE
 from her2kit.scoring.validation import FEW_CASES, Validation
@@ -60,26 +58,17 @@ def write_validation_report(
     reports : str
         Where a slide's report lies, seen from `path`; ``{}`` stands for its slide_id.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
 
     path = Path(path)
-    environment = Environment(
-        loader=PackageLoader("her2kit.report", "templates"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    css = (files("her2kit.report") / "templates" / "report.css").read_text("utf-8")
     table = found.table.set_index("measure")
     apart = found.cases[found.cases["apart"].abs() > 0]
     apart = apart.reindex(apart["apart"].abs().sort_values(ascending=False, kind="stable").index)
     refused = found.cases[found.cases["kit"].isna() & found.cases["reference"].notna()]
     flow = dict(found.flow)
-    text = environment.get_template("validation_report.html.j2").render(
-        css=Markup(css),
-        version=__version__,
+    return write_page(
+        path,
+        "validation_report",
         flow=found.flow,
         compared=flow["compared"],
         few=flow["compared"] < FEW_CASES,
@@ -110,9 +99,6 @@ def write_validation_report(
         published=[(p.who, p.found.replace(" %", "\u00a0%"), p.source) for p in PUBLISHED],
         provenance=list(provenance.items()),
     )
-    with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
-    return path
 
 
 def _measure(name: str) -> str:
