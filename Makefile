@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
 	fi
 	@echo "Installing pinned versions into $(VENV): about 3 GB and a few minutes, once"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,course,dev]' \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cluster,train,course,dev]' \
 	  || { echo "The installation stopped: see above. Once the cause is gone, the same command goes on." >&2; exit 1; }
 	@# ultralytics asks for opencv-python, grad-cam for the headless build; both write cv2/, and the headless one must be last.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --force-reinstall --no-deps opencv-python-headless

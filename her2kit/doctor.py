@@ -54,7 +54,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Return what was found, the computer first, then core, training and course."""
+    """Return what was found, the computer first, then core, cluster, training and course."""
     found = [
         Finding(
             "her2kit",
@@ -65,6 +65,7 @@ def examine() -> list[Finding]:
         _try("openslide", "openslide-python", _openslide, f"{INSTALL}.", core=True),
         _try("opencv", "opencv-python-headless", _opencv, _opencv_remedy(), core=True),
         *(_installed(name, f"{INSTALL}.", core=True) for name in CORE),
+        _installed("distributed", f"{INSTALL}'.[cluster]'"),
         _try("torch", "torch", _torch, f"{INSTALL}'.[train]'"),
         _try("torchvision", "torchvision", _torchvision, f"{INSTALL}'.[train]'"),
         *(_installed(name, f"{INSTALL}'.[train]'") for name in TRAIN),
@@ -83,7 +84,7 @@ def report(findings: list[Finding]) -> str:
     if any(f.stops for f in findings):
         lines.append("Slides cannot be scored yet: see the lines above.")
     elif lacking:
-        lines.append("Slides can be scored. Training and notebooks need what is missing above.")
+        lines.append("Slides can be scored. Clusters, training and notebooks need what is missing above.")
     else:
         lines.append("All is there.")
     return "\n".join(lines)

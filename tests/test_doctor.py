@@ -50,7 +50,7 @@ def test_without_training_slides_can_be_scored(without):
     assert found["papermill"].remedy == "pip install -c constraints.txt '.[course]'"
     assert not any(f.stops for f in findings)
     assert doctor.report(findings).endswith(
-        "Slides can be scored. Training and notebooks need what is missing above."
+        "Slides can be scored. Clusters, training and notebooks need what is missing above."
     )
 
 

@@ -18,7 +18,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-INSTALLED_BY_MAKE = ("train", "course", "dev")
+INSTALLED_BY_MAKE = ("cluster", "train", "course", "dev")
 MAX_CORE_BYTES = 1.3e9
 
 
@@ -188,7 +188,7 @@ def test_the_core_is_small_and_without_torch(core, tmp_path):
     assert size < MAX_CORE_BYTES, f"{size / 1e9:.2f} GB"
     listed = in_core(core, "python", "-m", "pip", "list", "--format=freeze", cwd=tmp_path).stdout.lower()
     assert "her2kit==" in listed
-    for name in ("torch", "jupyterlab", "ultralytics", "papermill", "opencv-python=="):
+    for name in ("torch", "dask", "jupyterlab", "ultralytics", "papermill", "opencv-python=="):
         assert f"\n{name}" not in listed
     checked = in_core(core, "python", "-m", "pip", "check", cwd=tmp_path)
     assert checked.returncode == 0, checked.stdout
@@ -201,7 +201,7 @@ def test_the_core_answers(core, tmp_path):
     assert "score" in shown.stdout
     seen = in_core(core, "her2kit", "doctor", cwd=tmp_path)
     assert seen.returncode == 0, seen.stdout + seen.stderr
-    assert "Slides can be scored. Training and notebooks need what is missing above." in seen.stdout
+    assert "Slides can be scored. Clusters, training and notebooks need what is missing above." in seen.stdout
     told = in_core(core, "her2kit", "run", "10", cwd=tmp_path)
     assert told.returncode == 2
     assert told.stderr == "her2kit: nbformat is not installed; pip install -c constraints.txt '.[course]'\n"
