@@ -2,8 +2,12 @@
 
 Cheap enough for hundreds of slides: one kernel paints about 3.5 um per pixel, where a nucleus is two pixels
 wide, so tissue is texture here and no cell has a place. The two sites stand at 16 x 0.221 and 8 x 0.389
-um/px. Frozen sections have ice-crystal holes, ragged edges and folds. Truth: a mask, a polygon, the longest
-diameter.
+um/px. Frozen sections have ice-crystal holes, ragged edges and folds. Truth: a mask, a polygon, and the
+longest diameter of the largest deposit, satellites apart from it left out, as pN staging measures it.
+
+References
+----------
+Amin MB et al. AJCC Cancer Staging Manual, 8th ed., Breast: only the largest contiguous deposit is measured.
 """
 
 import json
@@ -113,7 +117,7 @@ def make_frozen(plan: FrozenPlan, out: Path) -> dict:
     pixels = expose(light, plan.site, mpp=mpp, x0_px=0, y0_px=0, seed=plan.seed)
     write_pyramid(out / "slides" / f"{plan.slide_id}.tif", pixels, mpp=mpp, quality=plan.site.quality)
     mask = kind == _TUMOUR
-    axis = major_axis(mask)
+    axis = major_axis(_largest(mask))
     score = {
         "slide_id": plan.slide_id,
         "label": "tumour" if plan.tumour else "normal",
@@ -171,6 +175,12 @@ def _seed_metastasis(kind, edge, x, y, size, mpp, rng) -> None:
         squeeze = rng.uniform(0.6, 1.0)
         blob = r - np.hypot(x - cx, (y - cy) / squeeze) + noise
         kind[(blob > 0) & inside] = _TUMOUR
+
+
+def _largest(mask: np.ndarray) -> np.ndarray:
+    """Return the largest deposit of a mask alone; pixels that touch at a corner belong together."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return mask & (labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())) if len(stats) > 1 else mask
 
 
 @jit
