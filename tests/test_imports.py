@@ -46,6 +46,7 @@ BESIDE = {
         "statistics",
         "slides",
         "stain",
+        "regions.map_features",
         "cells.table",
         "cells.matching",
         "cells.boxes",

@@ -1,6 +1,7 @@
 """How to train, checked before anything is loaded, and what follows from it: learning rate and optimiser."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,6 +26,9 @@ class TrainSettings:
     """Share of the steps in which the learning rate rises from 0."""
     cosine: bool = True
     """Let the learning rate fall to 0 along a cosine after that; False holds it."""
+    plateau: int | None = None
+    """Divide the learning rate by ten after more epochs than this without a lower validation loss (PyTorch's
+    ``ReduceLROnPlateau``); None never does."""
     patience: int | None = None
     """Stop after so many epochs without a better figure; None never does."""
     monitor: str = "macro_f1"
@@ -66,6 +70,8 @@ class TrainSettings:
             raise ValueError(f"warmup={self.warmup}; use a share of the steps from 0 to below 1")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience={self.patience}; use 1 epoch or more, or None")
+        if self.plateau is not None and self.plateau < 0:
+            raise ValueError(f"plateau={self.plateau}; use 0 epochs or more, or None")
 
     def record(self) -> dict[str, Any]:
         """Return the settings that can change a result."""
@@ -82,6 +88,19 @@ def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
     if not settings.cosine:
         return settings.lr
     return settings.lr * (1 + math.cos(math.pi * (step - warm) / (steps - warm))) / 2
+
+
+def plateau_share(losses: Sequence[float], plateau: int | None) -> float:
+    """Return the share of the learning rate that is left after these validation losses, one an epoch."""
+    if plateau is None:
+        return 1.0
+    import torch
+
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=plateau)
+    for loss in losses:
+        schedule.step(loss)
+    return float(optimizer.param_groups[0]["lr"])
 
 
 def make_optimizer(net: Any, settings: TrainSettings) -> Any:

@@ -25,7 +25,7 @@ from her2kit.learning.fabric import make_fabric, progress_bar, quiet, resolved
 from her2kit.learning.step import Stepper, set_up
 from her2kit.learning.task import Samples, Task, ordered_batches, shuffled_batches
 from her2kit.learning.torchvision_ops import ensure_torchvision
-from her2kit.learning.train_settings import TrainSettings, learning_rate
+from her2kit.learning.train_settings import TrainSettings, learning_rate, plateau_share
 
 FILES = ("last.ckpt", "best.safetensors", "best.json", "curves.csv")
 _CHECK_EVERY = 20  # steps between looks at the loss: each makes a GPU wait
@@ -83,6 +83,8 @@ def fit(
 
     if settings.monitor not in task.figures:
         raise ValueError(f"monitor={settings.monitor!r}; use one of {', '.join(task.figures)}")
+    if settings.plateau is not None and "loss" not in task.figures:
+        raise ValueError(f"plateau={settings.plateau}, and this task has no validation loss; use None")
     least = 2 * settings.devices
     if len(train) < least or not len(val):
         raise ValueError(
@@ -125,7 +127,8 @@ def _run(
         while not state["stopped"]:
             begun = time.perf_counter()
             train.begin_epoch(state["epoch"] / settings.epochs)
-            losses, lr = _one_epoch(stepper, train, state["epoch"], batch_size, steps, bar)
+            share = plateau_share([row.get("val_loss", 0.0) for row in state["curves"]], settings.plateau)
+            losses, lr = _one_epoch(stepper, train, state["epoch"], batch_size, steps, share, bar)
             seen = _together(fabric, losses).cpu()
             if seen.isfinite().all():
                 row = {"epoch": state["epoch"] + 1, "lr": lr, "train_loss": float(seen.mean())}
@@ -145,7 +148,7 @@ def _run(
 
 
 def _one_epoch(
-    stepper: Stepper, train: Samples, epoch: int, batch_size: int, steps: int, bar: Any
+    stepper: Stepper, train: Samples, epoch: int, batch_size: int, steps: int, share: float, bar: Any
 ) -> tuple[list[Any], float]:
     """Take the steps of an epoch, up to one that is not finite; return their losses and the last rate."""
     fabric, settings, losses, lr = stepper.fabric, stepper.settings, [], 0.0
@@ -155,7 +158,7 @@ def _one_epoch(
         workers=settings.workers, pin=fabric.device.type == "cuda",
     )  # fmt: skip
     for step, (seed, batch) in enumerate(batches):
-        lr = learning_rate(epoch * steps + step, settings.epochs * steps, settings)
+        lr = share * learning_rate(epoch * steps + step, settings.epochs * steps, settings)
         losses.append(stepper.step(stepper.placed(batch), lr=lr, seed=seed))
         bar.update()
         look = len(losses) % _CHECK_EVERY == 0
