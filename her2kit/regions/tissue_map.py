@@ -15,7 +15,7 @@ from her2kit.errors import MppError
 from her2kit.exchange.geojson import Region
 from her2kit.regions.network import TissueNetwork
 from her2kit.slides.bulk import read_tiles
-from her2kit.slides.slide import Slide
+from her2kit.slides.slide import Slide, Tile
 from her2kit.slides.tiles import TileGrid, stitch, tile_grid
 from her2kit.slides.tissue import Tissue
 from her2kit.slides.windows import blended
@@ -130,7 +130,7 @@ def map_tissue(
     grid = tile_grid(slide, tissue, tile_px=tile_px, halo_um=halo_um, mpp=mpp)
     parts = []
     for done, (_, tile) in enumerate(read_tiles(slide, grid), start=1):
-        probability = _seen_from_all_sides(network, tile.pixels)
+        probability = _probabilities(network, tile)
         best = _decide(probability)
         sure = np.take_along_axis(probability, best[None], axis=0)[0]
         parts.append(np.stack([best, np.rint(sure * 255)], axis=-1).astype(np.uint8).reshape(*best.shape, 2))
@@ -139,6 +139,26 @@ def map_tissue(
     return _whole(
         slide, tissue, grid, parts, tile_px if not network.judges_pixels else 1, network.card.sha256
     )
+
+
+def _probabilities(network: TissueNetwork, tile: Tile) -> np.ndarray:
+    """Return the probability of each kind of tissue, float32 (7, h, w) or (7,).
+
+    A network of pixels is not shown what lies outside the slide, its training knows no such border; there the
+    map is background.
+    """
+    if tile.outside is None or not network.judges_pixels:
+        return _seen_from_all_sides(network, tile.pixels)
+    inside = ~tile.outside
+    box = tuple(slice(n[0], n[-1] + 1) for n in (np.flatnonzero(inside.any(axis=a)) for a in (1, 0)))
+    pixels = tile.pixels[box]
+    height, width = pixels.shape[:2]
+    beyond = [(0, max(0, network.card.input_px - n)) for n in (height, width)]
+    mirrored = np.pad(pixels, [*beyond, (0, 0)], mode="symmetric")
+    out = np.zeros((len(TISSUES), *inside.shape), np.float32)
+    out[TissueClass.BACKGROUND] = 1.0
+    out[:, *box] = _seen_from_all_sides(network, mirrored)[:, :height, :width]
+    return out
 
 
 def _seen_from_all_sides(network: TissueNetwork, pixels: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The tissue map: a network whose answer is known, on a slide whose tissue was painted."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,32 @@ def test_the_tiling_changes_nothing_of_a_network_that_sees_single_pixels(tmp_pat
         one, other = (map_tissue(slide, whole, network, tile_px=t, halo_px=32) for t in (64, 320))
     assert (one.classes == other.classes).all()
     assert (one.confidence == other.confidence).all()
+
+
+class Watched:
+    """A session that keeps what it was shown."""
+
+    def __init__(self, session):
+        self.session, self.seen = session, []
+
+    def get_outputs(self):
+        return self.session.get_outputs()
+
+    def run(self, names, given):
+        self.seen.append(given["pixels"])
+        return self.session.run(names, given)
+
+
+@pytest.mark.parametrize("side", [20, 160, 200])
+def test_the_network_is_not_shown_what_lies_outside_the_slide(tmp_path, network, side):
+    watched = Watched(network.session)
+    path = painted_slide(tmp_path, np.full((side, side), TissueClass.TUMOUR, np.uint8))
+    with open_slide(path) as slide:
+        whole = Tissue(np.ones((side, side), bool), 2.0, 4.0)
+        found = map_tissue(slide, whole, replace(network, session=watched), tile_px=128, halo_px=32)
+    assert (found.classes == TissueClass.TUMOUR).all()
+    assert watched.seen
+    assert all((pixels.min(axis=-1) < 250).all() for pixels in watched.seen)
 
 
 def test_only_tissue_is_mapped(tmp_path, network):
