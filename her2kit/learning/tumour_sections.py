@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import shapely
+from skimage.draw import polygon as draw_polygon
 
 from her2kit.errors import ManifestError, StainError
 from her2kit.exchange.geojson import Region, read_regions
@@ -153,15 +154,16 @@ def tumour_regions(row: Mapping[str, Any]) -> list[Region]:
 
 
 def tumour_mask(regions: Sequence[Region], section: Section) -> np.ndarray:
-    """Return where a section is tumour, bool (h, w); holes of outlines are left out."""
-    out = np.zeros(section.tissue.shape, np.uint8)
+    """Return the pixels of a section whose centre lies in a tumour, bool (h, w); holes are left out."""
+    out = np.zeros(section.tissue.shape, bool)
     for polygon in _polygons(regions):
         one = np.zeros_like(out)
-        for value, rings in ((1, [polygon.exterior]), (0, polygon.interiors)):
-            corners = [np.array(ring.coords) / section.scale * 256 - 128 for ring in rings]
-            cv2.fillPoly(one, [np.rint(xy).astype(np.int32) for xy in corners], value, shift=8)
+        for value, rings in ((True, [polygon.exterior]), (False, polygon.interiors)):
+            for ring in rings:
+                x, y = np.array(ring.coords).T / section.scale - 0.5
+                one[draw_polygon(y, x, out.shape)] = value
         out |= one
-    return out.astype(bool)
+    return out
 
 
 def true_axis_um(regions: Sequence[Region], *, mpp: float) -> float:
