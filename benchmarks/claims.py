@@ -7,7 +7,7 @@ figure that is only printed.
 import json
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,15 +37,22 @@ class Claim:
         return bool(_COMPARE[sign](float(self.value), float(number)))
 
 
-def write_claims(name: str, claims: Sequence[Claim]) -> Path:
-    """Print the claims and write ``reports/bench/<name>.json``; return its path."""
+def write_claims(name: str, claims: Sequence[Claim], *, part: bool = False) -> Path:
+    """Print the claims and write ``reports/bench/<name>.json``; return its path.
+
+    ``part`` says that only a part of the benchmark was run: what the file says of the others is kept.
+    """
+    path = ROOT / "reports/bench" / f"{name}.json"
+    if part and path.is_file():
+        fresh = {c.claim for c in claims}
+        old = [r for r in json.loads(path.read_text(encoding="utf-8")) if r["claim"] not in fresh]
+        claims = [*claims, *(Claim(r["claim"], r["value"], r["unit"], r["bound"]) for r in old)]
     width = max((len(c.claim) for c in claims), default=0)
     print(f"\n{name}")
     for c in claims:
         value = str(bool(c.value)).lower() if c.bound == "is true" else f"{float(c.value):.4g} {c.unit}"
         verdict = {True: "holds", False: "FAILS", None: ""}[c.holds]
         print(f"  {c.claim:{width}}  {value:>22}  {c.bound or '':10}  {verdict}")
-    path = ROOT / "reports/bench" / f"{name}.json"
     rows = [
         {
             "claim": c.claim,
@@ -56,9 +63,20 @@ def write_claims(name: str, claims: Sequence[Claim]) -> Path:
         }
         for c in claims
     ]
-    with whole_file(path) as part:
-        part.write_text(json.dumps(rows, indent=1) + "\n")
+    with whole_file(path) as whole:
+        whole.write_text(json.dumps(rows, indent=1) + "\n")
     return path
+
+
+def run_parts(name: str, parts: Mapping[str, Callable[[], list[Claim]]], wanted: Sequence[str]) -> None:
+    """Run the wanted parts of a benchmark, or all, and write their claims; SystemExit for an unknown part."""
+    if unknown := [part for part in wanted if part not in parts]:
+        raise SystemExit(f"no part {unknown[0]!r}; there is: {', '.join(parts)}")
+    claims: list[Claim] = []
+    for part in wanted or parts:
+        print(part, flush=True)
+        claims += parts[part]()
+    write_claims(name, claims, part=bool(wanted))
 
 
 def real_folder() -> Path | None:

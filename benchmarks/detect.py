@@ -7,7 +7,6 @@ four Ki67 fields: they judge what ships, and nothing was trained or chosen on th
 little.
 """
 
-import json
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from benchmarks.claims import ROOT, Claim, real_folder, write_claims
+from benchmarks.claims import Claim, real_folder, run_parts
 from benchmarks.nuclei import HIT_UM, MPP, f1, labelled
 from benchmarks.score import cores
 from her2kit.cells.boxes import boxes_of
@@ -205,20 +204,5 @@ PARTS: dict[str, Callable[[], list[Claim]]] = {
 }
 
 
-def main(names: list[str]) -> None:
-    """Run the parts that are named, or all; figures of the others are kept from the last run."""
-    kept = ROOT / "reports/bench/detect.json"
-    found: list[Claim] = []
-    for name in names or PARTS:
-        found += PARTS[name]()
-    if names and kept.is_file():
-        fresh = {c.claim for c in found}
-        old = json.loads(kept.read_text(encoding="utf-8"))
-        found += [
-            Claim(r["claim"], r["value"], r["unit"], r["bound"]) for r in old if r["claim"] not in fresh
-        ]
-    write_claims("detect", found)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_parts("detect", PARTS, sys.argv[1:])

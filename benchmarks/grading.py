@@ -2,7 +2,7 @@
 
 Slides and settings are those of notebook 06, over several seeds of slides, split and training; test slides
 are held out by patient. A part alone: ``python -m benchmarks.grading grades``, ``inputs``, ``labels``,
-``leak``, ``resnet18`` or ``sweep``; its claims go to a file of their own.
+``leak``, ``resnet18`` or ``sweep``; what the file says of the others is kept.
 """
 
 import os
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.claims import ROOT, Claim, write_claims
+from benchmarks.claims import ROOT, Claim, run_parts
 from her2kit.course.data import PLAIN_CASES, phantom_cohort
 from her2kit.course.grading_lab import GradeTiles, dealt, phantom_tiles
 from her2kit.course.run_log import read_log
@@ -47,14 +47,6 @@ INPUTS: dict[str, dict[str, Any]] = {
 }
 MAIN, BOTH = "IHC alone", "H&E and IHC as channels"
 CELLS = 24
-
-
-def main(names: list[str]) -> None:
-    """Measure, print and write the claims of all parts, or of those that are named."""
-    for name in names:
-        write_claims(f"grading_{name}", PARTS[name]())
-    if not names:
-        write_claims("grading", [claim for part in PARTS.values() for claim in part()])
 
 
 @cache
@@ -246,4 +238,4 @@ PARTS: dict[str, Callable[[], list[Claim]]] = {
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_parts("grading", PARTS, sys.argv[1:])

@@ -1,9 +1,11 @@
 """Tissue: the model that ships, the gate that it makes, speed, PD-L1. Writes ``reports/bench/tissue.json``.
 
-Everything here is a phantom: what holds of them need not hold of real tissue.
+Everything here is a phantom: what holds of them need not hold of real tissue. A part alone:
+``python -m benchmarks.tissue gate``, or ``pdl1``, ``model``, ``speed``, ``pdl1_pixels``.
 """
 
 import os
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -13,8 +15,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from benchmarks.claims import Claim, write_claims
-from her2kit.errors import WeightsError
+from benchmarks.claims import Claim, run_parts
 from her2kit.exchange.parquet import read_table
 from her2kit.measure import measure_slide
 from her2kit.pdl1 import score_pdl1
@@ -199,22 +200,8 @@ def _most_off(table: pd.DataFrame) -> dict[str, float]:
     return {s: float((table[f"{s} found"] - table[s]).abs().max()) for s in SCORES}
 
 
-NEED_NETWORK = (model, gate, speed, pdl1_pixels)
-
-
-def main() -> None:
-    """Run all parts; those of the tissue map only where this copy has its network."""
-    claims = pdl1()
-    try:
-        shipped_network()
-    except WeightsError as error:
-        print(f"{error}: figures of the tissue map are left out")
-    else:
-        for part in NEED_NETWORK:
-            print(part.__name__, flush=True)
-            claims += part()
-    write_claims("tissue", claims)
+PARTS = {f.__name__: f for f in (pdl1, model, gate, speed, pdl1_pixels)}
 
 
 if __name__ == "__main__":
-    main()
+    run_parts("tissue", PARTS, sys.argv[1:])

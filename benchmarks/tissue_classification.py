@@ -4,7 +4,7 @@ Slides and settings are those of notebook 04, over several seeds of slides and t
 laboratory are held out. The ablation and the faults are trained on smaller pictures, all for as many
 epochs, so that a computer without a GPU gets through them. The tissue map of a slide, the gate and PD-L1 are
 in ``tissue``. ``python -m benchmarks.tissue_classification steps`` measures one part alone: ``held_out``,
-``steps``, ``ablation`` or ``faults``; its figures go to a file of that name.
+``steps``, ``ablation`` or ``faults``; what the file says of the others is kept.
 """
 
 import statistics
@@ -53,8 +53,7 @@ def main() -> None:
     parts = sys.argv[1:] or PARTS
     if strange := [part for part in parts if part not in PARTS]:
         raise SystemExit(f"{strange[0]!r} is no part of this benchmark; use {', '.join(PARTS)}")
-    name = "tissue_classification" + ("" if parts == PARTS else "_" + "_".join(parts))
-    write_claims(name, claims(parts))
+    write_claims("tissue_classification", claims(parts), part=parts != PARTS)
 
 
 def claims(parts: Sequence[str] = PARTS) -> list[Claim]:
