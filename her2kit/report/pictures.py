@@ -32,6 +32,8 @@ class Pictures:
     """Fetches detail; None leaves the report without sharp fields and crops."""
     tissue_classes: np.ndarray | None = None
     """uint8 (h, w) of `TissueClass` values over the whole slide; None where the tissue was not mapped."""
+    tumour_probability: np.ndarray | None = None
+    """uint8 (h, w), 255 times the probability of tumour over the whole slide; None without a tumour map."""
 
     def __post_init__(self) -> None:
         a = self.overview

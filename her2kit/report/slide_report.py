@@ -24,6 +24,7 @@ from her2kit.report.fields import Fields, choose_fields, fields_of, hot_spot
 from her2kit.report.page import write_page
 from her2kit.report.pictures import Pictures, data_uri, jpeg, shrunk, svg_path
 from her2kit.report.tissue_section import tissue_section
+from her2kit.report.tumour_section import tumour_section
 from her2kit.report.viewer_data import Shown, pack
 from her2kit.scoring.counts import counted as counted_cells
 
@@ -121,6 +122,7 @@ def _context(
         "denominators": rows,
         "denominator_words": denominator_words,
         "tissue_map": tissue_section(record, pictures),
+        "tumour_map": tumour_section(pictures),
         "spread": spread,
         "spread_words": spread_words,
         "sure": certainty.how_sure(record),
