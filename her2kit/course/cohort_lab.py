@@ -34,6 +34,11 @@ CASES = (
     *("borderline-3+", "1+", "2+", "0-null", "borderline-1+", "3+"),
 )
 """Plain breast cases, and those at a line, as they come over a week."""
+TRAINING = (
+    *("3+", "borderline-3+", "2+", "borderline-11", "1+", "borderline-9", "0-null", "borderline-1+"),
+    *("borderline-12", "ultralow", "borderline-8", "2+"),
+)
+"""Cases that give fields of every score, many of them near a line."""
 EYES = (Eye("Ahn", 0.0, 0.2), Eye("Berg", 0.3, 0.35), Eye("Costa", -0.35, 0.5))
 """Three readers: a steady one, one who sees too much, one who sees too little and wavers."""
 MPP = 0.25
@@ -80,14 +85,35 @@ def cohort_or_phantoms(
     return Cohort(manifest, home / "readers.csv", read_manifest(manifest))
 
 
-def _make(home: Path, *, slides: int, size_px: int, seed: int, cases: Sequence[str]) -> None:
+def training_slides(
+    *, slides: int = 12, size_px: int = 1024, seed: int = 0, folder: str | Path = "../data/notebooks"
+) -> pd.DataFrame:
+    """Return the manifest of slides to train on; their stain lies anywhere, so a field is like its slide."""
+    home = kept_below(folder) / f"training_{slides}_{size_px}_{seed}"
+    if not home.is_dir():
+        _make(home, slides=slides, size_px=size_px, seed=seed, cases=TRAINING, clustering=0.0)
+    return read_manifest(home / "manifest.csv")
+
+
+def _make(
+    home: Path,
+    *,
+    slides: int,
+    size_px: int,
+    seed: int,
+    cases: Sequence[str],
+    clustering: float | None = None,
+) -> None:
     """Make slides full of tumour from two laboratories, and let three eyes read them."""
     plans = plan_cohort(slides=slides, seed=seed, size_px=size_px, mpp=MPP, sites=2, cases=cases)
     with whole_folder(home, overwrite=False) as part:
         rows, read = [], []
         for place, plan in enumerate(plans):
             mix = replace(Mix(), invasive=0.85, in_situ=0, normal=0, necrosis=0, fat=0)
-            plan = replace(plan, mix=mix, patterns=("solid", "nests"))
+            spread = plan.clustering if clustering is None else clustering
+            if plan.hot_spot:  # a spot needs something around it
+                plan = replace(plan, size_px=(round(1.5 * size_px),) * 2)
+            plan = replace(plan, mix=mix, patterns=("solid", "nests"), clustering=spread)
             planted = make_slide(plan, part, workers=cores())
             rows.append(
                 {

@@ -13,6 +13,8 @@ import numpy as np
 
 Pairs = Mapping[tuple[str, str], int]
 """Cells per (completeness, intensity), as planted."""
+_STEPS = (("faint", "weak", "moderate", "intense"), ("weak", "moderate", "intense"), ("intense",))
+"""Steps of the H-score as the kit counts them: faint 1, weak to moderate 2, intense 3 (`scoring.counts`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,7 @@ class Eye:
         ci, complete, unusual, stained = (_seen(share, shift) for share in shares(pairs).values())
         score = "3+" if ci > 0.1 else "2+" if max(complete, unusual) > 0.1 else "1+" if stained > 0.1 else "0"
         at_least = [
-            sum(k for (_, intensity), k in pairs.items() if intensity in words) / n
-            for words in (("faint", "weak", "moderate", "intense"), ("moderate", "intense"), ("intense",))
+            sum(k for (_, intensity), k in pairs.items() if intensity in words) / n for words in _STEPS
         ]
         return score, 100 * sum(_seen(share, shift) for share in at_least)
 

@@ -113,9 +113,7 @@ def training_fields(
     turn = 0
     for score in CLASSES:
         here = [places[i] for i in rng.permutation(len(places)) if places[i].truth == score]
-        near, far = [p for p in here if p.near], [p for p in here if not p.near]
-        some = near[: max(fields // 8, fields // 4 - len(far))]
-        for place in some + far[: fields // 4 - len(some)]:
+        for place in _chosen(here, [*halves[0], *halves[1]], fields // 4):
             halves[turn].append(place)
             turn = 1 - turn
     ordered = [half[i] for half in halves for i in rng.permutation(len(half))]
@@ -267,6 +265,11 @@ class _Place:
     truth: str
     near: bool
 
+    def overlaps(self, other: "_Place") -> bool:
+        """Return whether both show some of the same tissue."""
+        apart = max(abs(self.x_px0 - other.x_px0), abs(self.y_px0 - other.y_px0))
+        return self.slide_id == other.slide_id and apart < self.side_px0
+
     def cut(self) -> Field:
         """Return the field with its picture."""
         with open_slide(self.path) as slide:
@@ -274,6 +277,17 @@ class _Place:
         corner = np.array([self.x_px0, self.y_px0])
         outlines = [np.asarray(o, np.float32) - corner for o in self.cells["outline"]]
         return Field(self.slide_id, pixels, outlines, self.cells["cell_class"].tolist(), self.pairs)
+
+
+def _chosen(here: Sequence[_Place], taken: Sequence[_Place], wanted: int) -> list[_Place]:
+    """Return fields of one score that overlap none and no other: half of them near a line, if there are."""
+    found: list[_Place] = []
+    near, far = [p for p in here if p.near], [p for p in here if not p.near]
+    for some, most in ((near, wanted // 2), (far, wanted), (near, wanted)):
+        for place in some:
+            if len(found) < most and not any(place.overlaps(other) for other in (*taken, *found)):
+                found.append(place)
+    return found
 
 
 def _places(row: Mapping[Any, Any], side_um: float) -> list[_Place]:
@@ -284,8 +298,8 @@ def _places(row: Mapping[Any, Any], side_um: float) -> list[_Place]:
     cells = read_table(Path(row["tumour_path"]).parent / "cells.parquet", columns)
     side = min(round(side_um / mpp), width, height)
     found = []
-    for x0 in range(width % side // 2, width - side + 1, side):
-        for y0 in range(height % side // 2, height - side + 1, side):
+    for x0 in range(width % side // 2, width - side + 1, side // 2):
+        for y0 in range(height % side // 2, height - side + 1, side // 2):
             inside = cells["x_px0"].between(x0, x0 + side, "left") & cells["y_px0"].between(
                 y0, y0 + side, "left"
             )

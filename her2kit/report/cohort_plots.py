@@ -40,21 +40,22 @@ def slides_in_rows(rows: pd.DataFrame, ax: "Axes | None" = None, *, title: str =
             left = 0.0
             for name in CLASSES:
                 width = float(row[f"percent_{name}"] or 0)
-                ax.barh(place, width, left=left, height=0.72, color=CLASS_COLOURS[name])
+                ax.barh(place, width, left=left, height=0.72, color=CLASS_COLOURS[name], edgecolor="white",
+                        linewidth=0.6)  # fmt: skip
                 left += width
             _chip(ax, 105, place, str(row["score"]))
-            ax.text(112, place, f"{_chance(row['p_score'])} %", va="center", fontsize=9, color=INK)
+            ax.text(114, place, f"{_chance(row['p_score'])} %", va="center", fontsize=9, color=INK)
         else:
             ax.text(1, place, row["state"], va="center", fontsize=9, color=_BAD, fontweight="bold")
         if row["state"] == "borderline":
-            ax.text(124, place, "borderline", va="center", fontsize=9, color=ACCENT, fontweight="bold")
+            ax.text(132, place, "borderline", va="center", fontsize=9, color=ACCENT, fontweight="bold")
         elif row["status"] == "scored" and row["state"] != "scored":
             remarks = f"{row.get('flags') or ''} {row.get('cautions') or ''}".split()
             words = ", ".join(w.replace("_", " ") for w in remarks if w != "control")
-            ax.text(124, place, words, va="center", fontsize=8.5, color=SOFT)
-    for x, words in ((105, "score"), (116, "P(score)")):
+            ax.text(132, place, words, va="center", fontsize=8.5, color=SOFT)
+    for x, words in ((105, "score"), (119, "P(score)")):
         ax.text(x, -0.85, words, ha="center", fontsize=8.5, color=SOFT)
-    ax.set(yticks=range(len(rows)), yticklabels=rows.loc[order, "slide_id"], xlim=(0, 165),
+    ax.set(yticks=range(len(rows)), yticklabels=rows.loc[order, "slide_id"], xlim=(0, 172),
            ylim=(len(rows) - 0.4, -1.2), xticks=[0, 50, 100])  # fmt: skip
     ax.set_xlabel("percent of the counted cells", loc="left")
     tidy(ax, title)

@@ -34,7 +34,7 @@ def training_figure(
     import matplotlib.pyplot as plt
 
     figure, (run, half) = plt.subplots(
-        1, 2, figsize=(8.8, 3.1), layout="constrained", sharey=True, width_ratios=(2, 1)
+        1, 2, figsize=(9.4, 3.0), layout="constrained", sharey=True, width_ratios=(2, 1)
     )
     for study in published:
         if study.kind != "people" or study.kappa is None:
@@ -42,9 +42,9 @@ def training_figure(
         low, high = study.kappa
         for ax in (run, half):
             ax.axhspan(low - 0.006, high + 0.006, color="#7b8694", alpha=0.3, linewidth=0)
-        run.annotate(f"{study.who.split(',')[0]} ({study.kappa_words})", (0.99, low), ha="right", va="top",
-                     xycoords=("axes fraction", "data"), xytext=(0, -2), textcoords="offset points",
-                     fontsize=8, color=SOFT)  # fmt: skip
+        words = f"{study.who.split(',')[0]}\n({study.kappa_words})"
+        half.annotate(words, (1.03, (low + high) / 2), xycoords=("axes fraction", "data"), va="center",
+                      fontsize=8, color=SOFT)  # fmt: skip
     known = [(n, v) for n, v in enumerate(kappas, 1) if v is not None]
     if known:
         run.plot(*zip(*known, strict=True), "-", color=ACCENT, linewidth=2.2)

@@ -207,6 +207,8 @@ def test_eyes_err_near_the_line_and_in_their_direction():
     assert steady.read(sure, rng)[0] == "3+"
     assert steady.read(near, rng)[0] == "2+"
     assert steady.read({("none", "none"): 10, ("complete", "intense"): 90}, rng)[1] == pytest.approx(270)
+    mixed = {("none", "none"): 40, ("incomplete", "faint"): 30, ("complete", "weak"): 30}
+    assert steady.read(mixed, rng)[1] == pytest.approx(30 + 2 * 30)  # as the kit weighs them
     low = Eye("low", bias=-0.5)
     assert low.read(near, rng)[0] == "0"
     assert low.read(sure, rng) < steady.read(sure, rng)
