@@ -32,11 +32,11 @@ from her2kit.learning.train_settings import TrainSettings
 SEEDS = (0, 1, 2)
 FAST: dict[str, Any] = {
     "architecture": "test_efficientnet",
-    "input_px": 72,
-    "epochs": 18,
+    "input_px": 96,
+    "epochs": 20,
     "batch_size": 16,
     "lr": 4e-3,
-    "sam_rho": 0.05,
+    "sam_rho": 0.0,
 }
 """The defaults of notebook 04."""
 SMALL = {"input_px": 48, "epochs": 10}

@@ -168,11 +168,18 @@ def predict(
     *,
     prepare: Callable[[np.ndarray], np.ndarray] | None = None,
     batch_size: int = 64,
+    turned: bool = False,
     device: str = "cpu",
 ) -> np.ndarray:
     """Return the probability of each class, float32 (n, classes), for tiles as in `TileSamples`.
 
     The network is left on ``device`` in evaluation mode.
+
+    Parameters
+    ----------
+    turned
+        Take the mean over the eight ways in which a tile can lie (quarter turns, mirrored or not), for tissue
+        has no upright. Eight times the work.
 
     Raises
     ------
@@ -189,9 +196,18 @@ def predict(
     net = net.to(device).eval()
     with torch.inference_mode():
         for batch, _ in ordered_batches(samples, batch_size):
-            logits = net(to_input(batch.to(device), mean=card.mean, sd=card.sd))
-            out.append(to_probabilities(logits, card).cpu().numpy())
+            views = _all_ways(batch) if turned else [batch]
+            inputs = (to_input(view.to(device), mean=card.mean, sd=card.sd) for view in views)
+            each = [to_probabilities(net(pictures), card) for pictures in inputs]
+            out.append(torch.stack(each).mean(0).cpu().numpy())
     return np.concatenate(out)
+
+
+def _all_ways(batch: Any) -> list[Any]:
+    """Return a batch (n, channels, h, w) in its eight turns and mirror images."""
+    import torch
+
+    return [torch.rot90(x, turns, (-2, -1)) for x in (batch, batch.flip(-1)) for turns in range(4)]
 
 
 def balanced_weights(labels: np.ndarray, n_classes: int, *, power: float = 1.0) -> np.ndarray:

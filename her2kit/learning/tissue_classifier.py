@@ -54,8 +54,11 @@ class TissueClassifier:
     """How it was trained; None for one that was loaded."""
 
     def probabilities(self, pixels: np.ndarray | Sequence[str | Path], *, device: str = "cpu") -> np.ndarray:
-        """Return each tile's probability of each class, float32 (n, classes), from arrays or files."""
-        return predict(self.net, self.card, pixels, prepare=black_to_white, device=device)
+        """Return each tile's probability of each class, float32 (n, classes), from arrays or files.
+
+        The mean over the eight ways in which a tile can lie.
+        """
+        return predict(self.net, self.card, pixels, prepare=black_to_white, turned=True, device=device)
 
 
 def train(

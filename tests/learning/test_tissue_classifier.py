@@ -67,13 +67,22 @@ def test_files_are_as_good_as_arrays(trained, tmp_path):
     np.testing.assert_array_equal(trained.probabilities(paths), trained.probabilities(x))
 
 
+def test_how_a_tile_lies_changes_nothing(trained):
+    x, _ = tiles(8, 5)
+    p = trained.probabilities(x)
+    for turned in (np.rot90(x, 1, (1, 2)), x[:, ::-1], np.rot90(x, 3, (1, 2))[:, :, ::-1]):
+        np.testing.assert_allclose(trained.probabilities(np.ascontiguousarray(turned)), p, atol=1e-5)
+    once = predict(trained.net, trained.card, x, prepare=black_to_white)
+    assert np.abs(once - p).max() > 1e-4
+
+
 def test_onnx_gives_what_torch_gives(trained, tmp_path):
     card = export_onnx(trained.net, trained.card, tmp_path / "tissue.onnx")
     assert read_card(tmp_path / "tissue.onnx") == card
     x, _ = tiles(5, 4)
     run = session(tmp_path / "tissue.onnx", threads=1)
     for some in (x, x[:1]):
-        np.testing.assert_allclose(run(some), trained.probabilities(some), atol=1e-5)
+        np.testing.assert_allclose(run(some), predict(trained.net, trained.card, some), atol=1e-5)
     with pytest.raises(ValueError, match=r"give a name that ends in \.onnx"):
         export_onnx(trained.net, trained.card, tmp_path / "tissue.pt")
 
