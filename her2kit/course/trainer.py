@@ -154,11 +154,16 @@ class Training:
         self.fields, self.path, self.reader = list(fields), Path(path), reader
         about = {"kind": _HEADER, "reader": reader, "fields": _mark(self.fields)}
         self.answers: list[Answer] = []
-        if self.path.exists():
-            self.answers = self._read(about)
-        else:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._append(about, size=0)
+        try:
+            if self.path.exists():
+                self.answers = self._read(about)
+            else:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._append(about, size=0)
+        except OSError as error:
+            raise ReviewError(
+                f"{self.path}: cannot be read or made ({error.strerror}); give another path"
+            ) from error
         self._size = self.path.stat().st_size
 
     @property
@@ -292,10 +297,15 @@ def _chosen(here: Sequence[_Place], taken: Sequence[_Place], wanted: int) -> lis
 
 def _places(row: Mapping[Any, Any], side_um: float) -> list[_Place]:
     """Return the squares of one slide that hold enough tumour and little else of epithelium."""
+    planted = Path(row.get("tumour_path") or "").parent / "cells.parquet"
+    if not planted.is_file():
+        raise ValueError(
+            f"slide {row['slide_id']} has no planted cells; train on phantoms (cohort_lab.training_slides)"
+        )
     with open_slide(row["path"]) as slide:
         mpp, width, height = float(slide.mpp or 0), slide.width_px0, slide.height_px0
     columns = ["x_px0", "y_px0", "outline", "completeness_word", "intensity", "compartment", "evaluable"]
-    cells = read_table(Path(row["tumour_path"]).parent / "cells.parquet", columns)
+    cells = read_table(planted, columns)
     side = min(round(side_um / mpp), width, height)
     found = []
     for x0 in range(width % side // 2, width - side + 1, side // 2):

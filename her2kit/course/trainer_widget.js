@@ -64,7 +64,7 @@ function render({ model, el }) {
   const lines = make("button", { type: "button", class: "plain", "aria-keyshortcuts": "o", onclick: toggle }, make("kbd", {}, "o"), "Outlines");
   const back = make("button", { type: "button", class: "plain", "aria-label": "Field before", "aria-keyshortcuts": "ArrowLeft", onclick: () => go(place - 1) }, make("kbd", {}, "←"));
   const on = make("button", { type: "button", class: "plain", "aria-label": "Field after", "aria-keyshortcuts": "ArrowRight", onclick: () => go(place + 1) }, make("kbd", {}, "→"));
-  const chart = draw("svg", { viewBox: "0 0 640 150", class: "chart", role: "img", "aria-label": "Running kappa" });
+  const chart = draw("svg", { viewBox: "0 0 720 150", class: "chart", role: "img", "aria-label": "Running kappa" });
   const saved = make("p", { class: "saved", role: "status" });
   const hint = make("p", { class: "hint" }, "Click here, or press Tab until the frame lights up, then read with the keys.");
   const root = make(
@@ -228,7 +228,7 @@ function render({ model, el }) {
       parts.push(draw("rect", { x: left, width: right - left, y: y(high) - 1.5, height: Math.max(3, y(low) - y(high)), class: "band" }));
       const range = low === high ? low.toFixed(2) : `${low.toFixed(2)}–${high.toFixed(2)}`;
       const label = draw("text", { x: right + 8, y: (y(low) + y(high)) / 2 - 2, class: "who" });
-      label.append(draw("tspan", { x: right + 8 }, who.length > 30 ? `${who.slice(0, 29)}…` : who), draw("tspan", { x: right + 8, dy: 12 }, `kappa ${range} (${kind})`));
+      label.append(draw("tspan", { x: right + 8 }, who.length > 42 ? `${who.slice(0, 41)}…` : who), draw("tspan", { x: right + 8, dy: 12 }, `kappa ${range} (${kind})`));
       parts.push(label);
     }
     const known = kappas.map((v, i) => [i + 1, v]).filter(([, v]) => v !== null);

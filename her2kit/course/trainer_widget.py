@@ -26,10 +26,10 @@ from her2kit.labels.crops import jpeg
 from her2kit.scoring.published import PUBLISHED
 
 KEYS = {
-    "0": ("0", "no stain, or faint and incomplete in 10 % or fewer"),
-    "1": ("1+", "faint, incomplete, in more than 10 %"),
-    "2": ("2+", "complete, weak to moderate, in more than 10 %"),
-    "3": ("3+", "complete and intense, in more than 10 %"),
+    "0": ("0", "no stain, or faint and incomplete in 10\u00a0% or fewer"),
+    "1": ("1+", "faint, incomplete, in more than 10\u00a0%"),
+    "2": ("2+", "complete, weak to moderate, in more than 10\u00a0%"),
+    "3": ("3+", "complete and intense, in more than 10\u00a0%"),
 }
 """Key to score and its criterion (her2-rules section 1)."""
 SHOWN_PX = 880

@@ -94,6 +94,14 @@ def test_fields_that_cannot_be_made(phantoms, options, words):
         training_fields(phantoms, **options)
 
 
+def test_slides_without_planted_cells_are_named(phantoms):
+    own = phantoms.head(1).assign(tumour_path=None)
+    with pytest.raises(
+        ValueError, match=f"slide {own['slide_id'][0]} has no planted cells; train on phantoms"
+    ):
+        training_fields(own)
+
+
 def test_a_session_goes_on_where_it_ended(session):
     assert session.answer(0, "1+").truth == "0"
     session.answer(3, "3+")
@@ -130,6 +138,8 @@ def test_files_that_are_not_this_session_are_refused_and_kept(session, tmp_path)
     with pytest.raises(ReviewError, match="no file of a training"):
         Training(fields_of(), tmp_path / "x.jsonl")
     assert (tmp_path / "x.jsonl").read_text() == "slide,score\n1,2\n"
+    with pytest.raises(ReviewError, match="cannot be read or made \\(Is a directory\\); give another path"):
+        Training(fields_of(), tmp_path)
     with pytest.raises(ValueError, match="fields is empty"):
         Training([], tmp_path / "y.jsonl")
 
