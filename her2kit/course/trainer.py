@@ -39,6 +39,7 @@ NEAR = 0.04
 """A field is near a line if a share of its cells lies this close to 10 %."""
 FIRST_KAPPA = 8
 """No kappa of fewer answers is shown: it would be chance."""
+_LEAST_UM = 10.0  # a cell's width: less shows no field
 _HEADER = "her2kit reader training"
 
 
@@ -101,8 +102,10 @@ def training_fields(
     ValueError
         If `fields` or `side_um` is not usable, or no slide has a field with `LEAST_CELLS` tumour cells.
     """
-    if fields < 8 or fields % 8 or not side_um > 0:
-        raise ValueError(f"fields={fields}, side_um={side_um:g}; pass a multiple of 8, and a side > 0")
+    if fields < 8 or fields % 8 or not side_um >= _LEAST_UM:
+        raise ValueError(
+            f"fields={fields}, side_um={side_um:g}; pass a multiple of 8, and a side from {_LEAST_UM:g} um on"
+        )
     rng = np.random.default_rng(seed)
     places = [place for row in manifest.to_dict("records") for place in _places(row, side_um)]
     if not places:
@@ -217,12 +220,17 @@ class Training:
             known, rows = lines[0], lines[1:]
             answers = [Answer(int(r["field"]), r["answer"], r["truth"], r["when"]) for r in rows]
             kind = known["kind"]
+            places = [a.place for a in answers]
+            if len(set(places)) < len(places) or not {a.answer for a in answers} <= set(CLASSES):
+                raise ValueError("an answer is no score, or a field has two")
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise ReviewError(f"{self.path}: no file of a training ({error}); give another path") from error
         if kind != _HEADER or known.get("fields") != about["fields"]:
             raise ReviewError(
                 f"{self.path}: holds answers to other fields; give another path, or the same slides and seed"
             )
+        if any(not 0 <= place < len(self.fields) for place in places):
+            raise ReviewError(f"{self.path}: answers a field that is not there; give another path")
         if known.get("reader") != about["reader"]:
             raise ReviewError(
                 f"{self.path}: is the session of {known.get('reader')!r}, not of {self.reader!r}; "

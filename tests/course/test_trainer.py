@@ -85,7 +85,7 @@ def test_fields_come_balanced_in_an_order_of_their_seed(phantoms):
     ("options", "words"),
     [
         ({"fields": 12}, "fields=12, side_um=110; pass a multiple of 8"),
-        ({"side_um": 0}, "side_um=0; pass"),
+        ({"side_um": 0.3}, "side_um=0.3; pass a multiple of 8, and a side from 10 um"),
         ({"side_um": 12}, "no slide has a field of 12 um with 30 tumour cells"),
     ],
 )
@@ -134,6 +134,15 @@ def test_files_that_are_not_this_session_are_refused_and_kept(session, tmp_path)
         Training(fields_of(8), session.path, reader="Ann")
     with pytest.raises(ReviewError, match="the session of 'Ann', not of 'Ben'"):
         Training(fields_of(), session.path, reader="Ben")
+    header = session.path.read_text()
+    for answers, words in (
+        (['{"field": 99, "answer": "0", "truth": "0", "when": ""}'], "a field that is not there"),
+        (['{"field": 1, "answer": "5", "truth": "0", "when": ""}'], "an answer is no score"),
+        (['{"field": 1, "answer": "0", "truth": "0", "when": ""}'] * 2, "a field has two"),
+    ):
+        session.path.write_text(header + "\n".join(answers) + "\n")
+        with pytest.raises(ReviewError, match=words):
+            Training(fields_of(), session.path, reader="Ann")
     (tmp_path / "x.jsonl").write_text("slide,score\n1,2\n")
     with pytest.raises(ReviewError, match="no file of a training"):
         Training(fields_of(), tmp_path / "x.jsonl")
