@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from her2kit.errors import ManifestError, SlideError
-from her2kit.learning.splits import folds, split
+from her2kit.learning.splits import folds
 from her2kit.learning.train_settings import TrainSettings
 from her2kit.learning.tumour_map import SETTINGS, TumourMap, TumourMapper, load_map, train
 from her2kit.learning.tumour_sections import (
@@ -31,8 +31,8 @@ from her2kit.learning.tumour_sections import (
 from her2kit.slides.slide import open_slide
 from her2kit.stain.basis import StainBasis
 
-VALIDATION = 0.2
-"""Share of a fold's training patients that choose its best epoch."""
+CHOOSE = 5
+"""One in so many of a fold's patients chooses its best epoch and teaches nothing."""
 
 
 def cross_validate(
@@ -88,6 +88,9 @@ def cross_validate(
     folder, tell = Path(folder), progress or (lambda words: None)
     for row in table.to_dict("records"):
         tumour_regions(row)
+    if (twice := table["slide_id"].duplicated()).any():
+        name = table.loc[twice, "slide_id"].iloc[0]
+        raise ManifestError(f"slide_id {name!r} stands in two rows; give each slide its own")
     fold = folds(table, k=k, unit="patient_id", seed=seed).to_numpy()
     parts = [_parts(table, fold, number, seed) for number in range(k)]
     tell(f"cutting tiles out of {len(table)} sections")
@@ -128,7 +131,14 @@ def feature_table(table: pd.DataFrame) -> pd.DataFrame:
         ``slide_id``, ``patient_id``, ``site``, ``label``, ``fold`` (-1 where there is none);
         ``true_axis_um`` (0 for normal, nan where nothing is outlined or labelled); ``axis_um``, the longest
         diameter at 0.5, and ``touches_border``; then `her2kit.regions.map_features.FEATURES`.
+
+    Raises
+    ------
+    ManifestError, RegionError, SlideError
+        If there is no ``map_path``, or a map, slide or outline cannot be read.
     """
+    if "map_path" not in table:
+        raise ManifestError("the table has no column map_path; map the slides with cross_validate")
     rows = []
     for row in table.to_dict("records"):
         found = load_map(row["map_path"])
@@ -155,7 +165,9 @@ def true_axis(row: dict[str, Any]) -> float:
 def _parts(table: pd.DataFrame, fold: np.ndarray, number: int, seed: int) -> pd.Series:
     """Return train or val for each slide that a fold learns from, by ``slide_id``."""
     rest = table[fold != number]
-    dealt = split(rest, unit="patient_id", parts={"train": 1 - VALIDATION, "val": VALIDATION}, seed=seed + 1)
+    n = min(CHOOSE, rest["patient_id"].nunique())
+    chooses = folds(rest, k=n, unit="patient_id", seed=seed + 1) == 0
+    dealt = chooses.map({True: "val", False: "train"})
     for name in ("train", "val"):
         labels = set(rest.loc[dealt == name, "label"])
         if labels != set(LABELS):

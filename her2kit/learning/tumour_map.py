@@ -34,8 +34,8 @@ from her2kit.slides.windows import blended
 TASK = "tumour_map"
 FULL, UNET = "fpn:resnet34", "unet:resnet34"
 """R4's network, and what it was compared with."""
-FAST = "fpn-64:tu-resnet10t"
-"""For a CPU."""
+FAST = "fpn-64:tu-test_resnet"
+"""For a CPU: timm's smallest ResNet, with a narrow decoder; half a million weights."""
 SETTINGS = TrainSettings(
     epochs=60, batch_size=32, lr=1e-3, optimizer="adam", weight_decay=0.0, warmup=0.0, cosine=False,
     plateau=3, patience=10, monitor="loss",

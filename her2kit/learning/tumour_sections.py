@@ -25,6 +25,7 @@ from her2kit.slides.slide import open_slide
 from her2kit.slides.tiles import stitch, tile_grid
 from her2kit.slides.tissue import find_tissue
 from her2kit.slides.white_point import find_white_point
+from her2kit.slides.windows import check_window
 from her2kit.stain.basis import StainBasis
 from her2kit.stain.normalise import fit_slide, normalise
 
@@ -34,6 +35,8 @@ LABELS = ("normal", "tumour")
 """Labels of a section, and the classes of its pixels."""
 LEAST_TUMOUR = 0.05
 """Share of a tile that makes it a tumour tile: less of it is the tip of a tumour that its neighbour shows."""
+LEAST_TISSUE = 0.05
+"""Share of a tile that must be tissue."""
 _GRID_PX = 128
 
 
@@ -197,6 +200,8 @@ def cut_tiles(
     ----------
     table
         A manifest: ``path``, ``slide_id``, ``patient_id``, ``label`` (tumour or normal) and ``tumour_path``.
+    tile_px
+        Side of a tile, a multiple of 32.
     overlap
         Share of a tile in common with the next, 0 to below 1.
     per_slide
@@ -211,10 +216,10 @@ def cut_tiles(
     ManifestError, RegionError, SlideError, MppError
         As `tumour_regions` and `read_section`.
     """
-    if tile_px < 32 or not 0 <= overlap < 1 or (per_slide is not None and per_slide < 1):
+    check_window(tile_px)
+    if not 0 <= overlap < 1 or (per_slide is not None and per_slide < 1):
         raise ValueError(
-            f"tile_px={tile_px}, overlap={overlap}, per_slide={per_slide}; use at least 32, 0 to below 1, "
-            "and at least 1 or None"
+            f"overlap={overlap}, per_slide={per_slide}; use 0 to below 1, and at least 1 or None for all"
         )
     rows, pixels, masks = [], [], []
     for row in table.to_dict("records"):
@@ -274,7 +279,7 @@ def _places(section: Section, mask: np.ndarray, tile_px: int, overlap: float) ->
     label = np.where(tumour >= LEAST_TUMOUR, "tumour", "normal")
     out = pd.DataFrame({"x_px": columns, "y_px": rows, "tumour": tumour, "label": label})
     clear = (tumour >= LEAST_TUMOUR) | (tumour == 0)
-    return out[(tissue >= LEAST_TUMOUR) & clear].reset_index(drop=True)
+    return out[(tissue >= LEAST_TISSUE) & clear].reset_index(drop=True)
 
 
 def _share(values: np.ndarray, rows: np.ndarray, columns: np.ndarray, side: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from her2kit.learning.model import build
 from her2kit.learning.train_settings import TrainSettings, plateau_share
 from her2kit.learning.tumour_folds import cross_validate, feature_table
 from her2kit.learning.tumour_map import (
+    FAST,
     INPUTS,
     SETTINGS,
     TASK,
@@ -46,8 +47,8 @@ from her2kit.stain.basis import StainBasis
 
 torch = pytest.importorskip("torch")
 
-MPP, TINY = 14.144, "fpn-64:tu-test_resnet"
-"""Four times as coarse as the finer site's level, and a network of half a million weights."""
+MPP = 14.144
+"""Four times as coarse as the finer site's level."""
 QUICK = replace(SETTINGS, epochs=1, batch_size=8, accelerator="cpu", progress=False)
 HE = StainBasis(
     "macenko", (240, 240, 240), vectors=((0.651, 0.701, 0.291), (0.160, 0.879, 0.449)), amounts=(0.6, 0.5)
@@ -63,7 +64,7 @@ def cohort(tmp_path_factory) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def mapped(cohort, tmp_path_factory) -> tuple[pd.DataFrame, dict]:
     options = {"folder": tmp_path_factory.mktemp("folds"), "k": 3, "tile_px": 32, "mpp": MPP, "per_slide": 4}
-    options |= {"settings": QUICK, "architecture": TINY}
+    options |= {"settings": QUICK, "architecture": FAST}
     return cross_validate(cohort, **options), options
 
 
@@ -167,10 +168,16 @@ def test_labels_and_outlines_must_agree(cohort, tmp_path, change, words):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_fold_of_one_class_is_refused_before_anything_is_read(cohort, tmp_path):
+def test_what_cannot_be_cross_validated_is_refused_before_anything_is_read(cohort, tmp_path):
     few = cohort[cohort["label"] == "normal"]
     with pytest.raises(ManifestError, match="fold 0: the slides that teach are all normal"):
         cross_validate(few, folder=tmp_path, k=2, settings=QUICK)
+    with pytest.raises(ManifestError, match="slide_id 'frozen_2_000' stands in two rows"):
+        cross_validate(pd.concat([cohort, cohort]), folder=tmp_path, settings=QUICK)
+    with pytest.raises(ValueError, match="window_px=100; use a multiple of 32"):
+        cross_validate(cohort, folder=tmp_path, tile_px=100, settings=QUICK)
+    with pytest.raises(ManifestError, match="no column map_path; map the slides"):
+        feature_table(cohort)
     tiles = pd.DataFrame({"label": ["normal"] * 3})
     with pytest.raises(ManifestError, match="none of them tumour"):
         one_to_one(tiles)
@@ -290,7 +297,7 @@ def test_the_feature_table_is_what_the_second_stage_needs(mapped):
 def test_a_mapper_learns_is_loaded_and_gives_the_same_map(cohort, tmp_path):
     tiles = cut_tiles(cohort, tile_px=32, mpp=MPP, per_slide=6)
     settings = replace(QUICK, epochs=4)
-    learned = train(tiles, tiles, folder=tmp_path, mpp=MPP, settings=settings, architecture=TINY)
+    learned = train(tiles, tiles, folder=tmp_path, mpp=MPP, settings=settings, architecture=FAST)
     losses = learned.trained.curves["val_loss"]
     assert losses.iloc[-1] < losses.iloc[0]
     read = section_of(cohort.to_dict("records")[0], mpp=MPP)
@@ -319,6 +326,6 @@ def test_the_rate_falls_where_the_loss_stalls():
 def test_a_stalled_training_lowers_its_rate(cohort, tmp_path):
     tiles = cut_tiles(cohort.head(4), tile_px=32, mpp=MPP, per_slide=2)
     settings = replace(QUICK, epochs=4, lr=1e-30, plateau=0)
-    learned = train(tiles, tiles, folder=tmp_path, mpp=MPP, settings=settings, architecture=TINY)
+    learned = train(tiles, tiles, folder=tmp_path, mpp=MPP, settings=settings, architecture=FAST)
     rates = learned.trained.curves["lr"].to_numpy()
     assert rates[-1] < 0.2 * rates[0]
