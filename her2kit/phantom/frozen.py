@@ -46,7 +46,7 @@ FROZEN_SITES: tuple[Site, ...] = (
 )  # fmt: skip
 _GLASS, _NODE, _FAT, _TUMOUR, _SCAR, _HISTIOCYTES = range(6)
 _GAP_UM = 40.0
-"""Tumours that lie closer are outlined as one."""
+"""A reader's pen: gaps narrower than this are outlined as tumour, and strands thinner are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,10 @@ def _metastasis(inside, x, y, size, mpp, rng) -> np.ndarray:
         out |= _blob(inside.shape, inside, x, y, r, rng, squeeze=rng.uniform(0.6, 1.0), at=at)
     side = 2 * round(_GAP_UM / 2 / mpp) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    return cv2.morphologyEx((out & inside).astype(np.uint8), cv2.MORPH_CLOSE, disc).astype(bool) & inside
+    smooth = (out & inside).astype(np.uint8)
+    for how in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN):
+        smooth = cv2.morphologyEx(smooth, how, disc)
+    return smooth.astype(bool) & inside
 
 
 def _signed_distance(mask: np.ndarray) -> np.ndarray:
