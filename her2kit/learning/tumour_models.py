@@ -159,7 +159,7 @@ def checked(table: pd.DataFrame, features: Sequence[str], offset: str | None = N
             f"{len(np.unique(bad[:, 0]))} slides have features that are no number, first {features[column]} "
             f"of slide {slide[row]}; map them again, or leave them out"
         )
-    truth = table["true_axis_um"].to_numpy(float, na_value=np.nan)
+    truth = pd.to_numeric(table["true_axis_um"], errors="coerce").to_numpy(float, na_value=np.nan)
     if not (fine := truth >= 0).all():
         raise ManifestError(
             f"true_axis_um of slide {slide[~fine][0]} is {truth[~fine][0]:g}; give um, 0 for a normal slide"
@@ -174,7 +174,10 @@ def feature_array(table: pd.DataFrame, features: Sequence[str]) -> np.ndarray:
             f"the table lacks {len(missing)} of {len(features)} features ({missing[0]}); "
             "make it with tumour_folds.feature_table"
         )
-    return table[list(features)].to_numpy(float, na_value=np.nan)
+    if not features:
+        raise ValueError("features is empty; name at least one")
+    numbers = table[list(features)].apply(pd.to_numeric, errors="coerce")  # words become nan, and are told
+    return numbers.to_numpy(float, na_value=np.nan)
 
 
 def _mean(all_of_them: Sequence[Say]) -> Say:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from her2kit.errors import ManifestError
 from her2kit.learning.tumour_models import Comparison, Fit, checked
 from her2kit.regions.map_features import FEATURES
 from her2kit.statistics import clustered_bootstrap_many, wilson
@@ -189,8 +190,12 @@ def importance(
     Raises
     ------
     ValueError
-        If the model was not compared, or a group names a feature that is not there.
+        If the model was not compared, a group names a feature that is not there, or ``repeats`` is below 1.
+    ManifestError
+        If the table is not the one that was compared.
     """
+    if repeats < 1:
+        raise ValueError(f"repeats={repeats}; use 1 or more (10 is usual)")
     fits = {fold: fit for (fold, name), fit in comparison.fits.items() if name == model}
     if not fits:
         raise ValueError(f"model={model!r}; use one that was compared and fitted")
@@ -199,6 +204,8 @@ def importance(
         raise ValueError(f"groups name {strange[0]!r}; use features of the table")
     slides = checked(table, features)
     fold_of = comparison.predictions.drop_duplicates("slide_id").set_index("slide_id")["fold"]
+    if set(fold_of.index) != set(table["slide_id"]):
+        raise ManifestError("the table holds other slides than were compared; pass the one that was")
     fold = fold_of.loc[table["slide_id"]].to_numpy()
     whole = _figures_of(fits, slides.x, slides.truth_um, fold)
     rng, rows = np.random.default_rng(seed), {}

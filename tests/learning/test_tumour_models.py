@@ -113,6 +113,8 @@ def spoilt(**changes) -> pd.DataFrame:
     ("table", "given", "error", "words"),
     [
         (spoilt(max=np.nan), {}, ManifestError, "1 slides have features .* first max of slide slide_3"),
+        (planted(16).assign(max="high"), {}, ManifestError, "16 slides have features .* first max of slide"),
+        (planted(16), {"features": (), "offset": None}, ValueError, "features is empty"),
         (spoilt(true_axis_um=np.nan), {}, ManifestError, "true_axis_um of slide slide_3 is nan; give um"),
         (spoilt(true_axis_um=-4.0), {}, ManifestError, "is -4; give um, 0 for a normal slide"),
         (spoilt(slide_id="slide_2"), {}, ManifestError, "slide slide_2 stands twice"),
@@ -210,5 +212,9 @@ def test_importance_names_what_bears_and_twins_hide_each_other():
     assert together.loc["maxima", "total"] > alone.loc[["max", "twin"], "total"].max()
     with pytest.raises(ValueError, match="model='no model'; use one that was compared and fitted"):
         importance(found, table, "no model", features=given["features"])
+    with pytest.raises(ValueError, match="repeats=0; use 1 or more"):
+        importance(found, table, "ridge", features=given["features"], repeats=0)
+    with pytest.raises(ManifestError, match="other slides than were compared"):
+        importance(found, table[:10], "ridge", features=given["features"])
     with pytest.raises(ValueError, match="groups name 'x'"):
         importance(found, table, "ridge", features=given["features"], groups={"g": ["x"]})
