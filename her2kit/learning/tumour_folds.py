@@ -24,7 +24,6 @@ from her2kit.learning.tumour_sections import (
     cut_tiles,
     one_to_one,
     own_mpp,
-    section_of,
     true_axis_um,
     tumour_regions,
 )
@@ -103,7 +102,7 @@ def cross_validate(
         tell(f"fold {number + 1} of {k}: training")
         mapper = train(
             *(_of(tiles, part[part == name].index, seed) for name in ("train", "val")),
-            folder=folder / f"fold_{number}", mpp=mpp, resume=resume,
+            folder=folder / f"fold_{number}", mpp=mpp, target=target, resume=resume,
             settings=replace(settings, seed=settings.seed + number), **options,
         )  # fmt: skip
         tell(f"fold {number + 1} of {k}: mapping")
@@ -111,7 +110,7 @@ def cross_validate(
             row = table.iloc[place].to_dict()
             found = _kept(paths[place], mapper) if resume else None
             if found is None:
-                found = mapper.map(section_of(row, mpp=mpp, target=target), device=device)
+                found = mapper.map(mapper.read(row), device=device)
                 found.save(paths[place])
             status.iloc[place] = found.status
     return table.assign(fold=fold, map_path=paths, stain_status=status)

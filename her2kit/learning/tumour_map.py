@@ -10,8 +10,8 @@ Lin TY et al. Feature pyramid networks for object detection. CVPR 2017. Ronneber
 2015. Both as segmentation-models-pytorch builds them.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,10 @@ from her2kit.learning.segmentation import IGNORE, RegionSamples
 from her2kit.learning.torchvision_ops import ensure_torchvision
 from her2kit.learning.train_settings import TrainSettings
 from her2kit.learning.training import Trained, fit
-from her2kit.learning.tumour_sections import LABELS, Section, TumourTiles
+from her2kit.learning.tumour_sections import LABELS, LOW_MPP, Section, TumourTiles, section_of
 from her2kit.regions.map_features import MajorAxis, major_axis, map_features
 from her2kit.slides.windows import blended
+from her2kit.stain.basis import StainBasis
 
 TASK = "tumour_map"
 FULL, UNET = "fpn:resnet34", "unet:resnet34"
@@ -41,6 +42,10 @@ SETTINGS = TrainSettings(
     plateau=3, patience=10, monitor="loss",
 )  # fmt: skip
 """Adam from 1e-3, reduced when the validation loss stalls."""
+FAST_SETTINGS = replace(
+    SETTINGS, epochs=16, batch_size=8, lr=3e-3, warmup=0.1, cosine=True, plateau=None, patience=None
+)
+"""For a CPU: few epochs, so that the rate falls by plan and not on a plateau."""
 INPUTS = ("scaled", "min-max", "whitened", "instance")
 """How a tile becomes input: 0..255 to -1..1; its own range to 0..1; its mean and s.d. to 0 and 1; the same
 for each channel."""
@@ -168,13 +173,24 @@ class TumourMapper:
     trained: Trained | None = None
     """How it was trained; None for one that was loaded."""
 
+    @property
+    def target(self) -> StainBasis | None:
+        """Colours that sections take before they are mapped; None leaves them raw."""
+        stain = self.card.details.get("stain")
+        return StainBasis.from_json(stain) if stain else None
+
+    def read(self, row: Mapping[str, Any]) -> Section:
+        """Read the section of a manifest's row as the network learned to see it."""
+        return section_of(row, mpp=float(self.card.mpp or LOW_MPP), target=self.target)
+
     def map(self, section: Section, *, overlap: float = 0.5, device: str = "cpu") -> TumourMap:
         """Return the tumour map of a section; windows without tissue are not looked at.
 
         Raises
         ------
         ValueError
-            If the section was read at another mpp than the network learned.
+            If the section was read at another mpp than the network learned, or raw where it learned
+            normalised stain, or the other way round. One whose stain could not be fitted is mapped.
         """
         import torch
 
@@ -182,6 +198,11 @@ class TumourMapper:
             raise ValueError(
                 f"section {section.slide_id} is at {section.mpp:g} um/px, the network learned at "
                 f"{self.card.mpp:g}; read it with mpp={self.card.mpp:g}"
+            )
+        if (section.status == "raw") == (self.target is not None):
+            raise ValueError(
+                f"section {section.slide_id} is {section.status}, and the network learned "
+                f"{'normalised' if self.target else 'raw'} stain; read it with mapper.read(row)"
             )
         net = self.net.to(device).eval()
 
@@ -210,6 +231,7 @@ def train(
     settings: TrainSettings = SETTINGS,
     architecture: str = FULL,
     scaling: str = "scaled",
+    target: StainBasis | None = None,
     augmentation: Augmentation | None = None,
     pretrained: bool = False,
     resume: bool = False,
@@ -228,6 +250,8 @@ def train(
         ``monitor`` is loss, dice or iou.
     scaling
         One of `INPUTS`.
+    target
+        What the tiles were normalised to, for the card.
     augmentation
         None takes turns, mirror images and a little colour.
 
@@ -243,7 +267,7 @@ def train(
     learned = sorted({*tiles.table["patient_id"], *val_tiles.table["patient_id"]})
     card = Card(
         TASK, architecture, LABELS, mpp=mpp, input_px=side, limits=LIMITS,
-        details={"input": scaling, "patients": learned},
+        details={"input": scaling, "stain": target and target.to_json(), "patients": learned},
     )  # fmt: skip
     net = build(architecture, len(LABELS), seed=settings.seed, pretrained=pretrained)
     samples = RegionSamples(

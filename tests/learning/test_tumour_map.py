@@ -242,6 +242,19 @@ def test_a_section_at_another_mpp_is_refused():
         mapper(redness_net(), mpp=7.0).map(section())
 
 
+def test_a_network_is_shown_the_stain_that_it_learned(cohort):
+    raw, row = mapper(redness_net(), mpp=MPP), cohort.to_dict("records")[0]
+    details = {"stain": HE.to_json()}
+    normalised = TumourMapper(raw.net, replace(raw.card, details=details))
+    assert (raw.read(row).status, normalised.read(row).status) == ("raw", "normalised")
+    with pytest.raises(ValueError, match="is raw, and the network learned normalised stain; read it with"):
+        normalised.map(raw.read(row))
+    with pytest.raises(ValueError, match="is normalised, and the network learned raw stain"):
+        raw.map(normalised.read(row))
+    unfitted = replace(normalised.read(row), status="raw: too little stain")
+    assert normalised.map(unfitted).status == "raw: too little stain"
+
+
 def test_a_map_is_kept_and_read_without_pickle(tmp_path):
     found = mapper(redness_net()).map(section())
     found.save(tmp_path / "m.npz")
