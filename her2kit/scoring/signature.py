@@ -51,7 +51,9 @@ def colourfulness(pixels: np.ndarray) -> float:
         uint8 (h, w, 3).
     """
     check_rgb(pixels)
-    return float(np.percentile(pixels.max(axis=2) - pixels.min(axis=2), 99))
+    red, green, blue = (pixels[..., k] for k in range(3))
+    most, least = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    return float(np.percentile(most - least, 99))
 
 
 def pink_share(samples: Sequence[np.ndarray], white: tuple[float, float, float], *, mpp: float) -> float:
@@ -68,7 +70,7 @@ def pink_share(samples: Sequence[np.ndarray], white: tuple[float, float, float],
     """
     pink = total = 0.0
     for pixels in samples:
-        od = _coarse(optical_density(pixels, white), _COLOUR_UM / mpp)
+        od = coarse(optical_density(pixels, white), _COLOUR_UM / mpp)
         weight = od.sum(axis=2)
         weight[weight < _TISSUE_OD_SUM] = 0
         other = np.maximum(od[..., 0], od[..., 2])
@@ -158,22 +160,25 @@ def noise_level(pixels: np.ndarray) -> float:
     return float(np.median(np.abs(step)) / (0.6745 * 6))
 
 
+def coarse(od: np.ndarray, factor: float) -> np.ndarray:
+    """Return optical density averaged over blocks of about ``factor`` pixels, float32 (h, w, 3)."""
+    height, width = od.shape[:2]
+    size = max(1, round(width / factor)), max(1, round(height / factor))
+    return cv2.resize(od, size, interpolation=cv2.INTER_AREA) if factor > 1 else od
+
+
 def dark_share(pixels: np.ndarray, *, below: int) -> float:
     """Return the share of pixels whose brightest channel is below a grey level, 0..1."""
     check_rgb(pixels)
-    return float(np.mean(pixels.max(axis=-1) < below))
+    dark = pixels < below
+    return float(np.mean(dark[..., 0] & dark[..., 1] & dark[..., 2]))
 
 
 def bright_share(pixels: np.ndarray, *, above: int) -> float:
     """Return the share of pixels whose darkest channel is above a grey level, 0..1."""
     check_rgb(pixels)
-    return float(np.mean(pixels.min(axis=-1) > above))
-
-
-def _coarse(od: np.ndarray, factor: float) -> np.ndarray:
-    height, width = od.shape[:2]
-    size = max(1, round(width / factor)), max(1, round(height / factor))
-    return cv2.resize(od, size, interpolation=cv2.INTER_AREA) if factor > 1 else od
+    bright = pixels > above
+    return float(np.mean(bright[..., 0] & bright[..., 1] & bright[..., 2]))
 
 
 def _smooth(plane: np.ndarray, sigma: float) -> np.ndarray:
