@@ -1,13 +1,25 @@
-"""What holds of many slides: intervals cover, their page opens. Writes ``reports/bench/cohort.json``."""
+"""What holds of many slides: intervals cover, scores are right or doubted, tables and pages are quick.
 
+``python -m benchmarks.cohort`` runs all; ``python -m benchmarks.cohort coverage page rendered adversarial
+turned export`` runs the parts that are named, and keeps what the file says of the others. The slides of
+``rendered`` take half an hour: with ``--keep FOLDER`` and ``--most N`` they are made in pieces, and a later
+call goes on. Writes ``reports/bench/cohort.json``.
+"""
+
+import argparse
+import json
 import shutil
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.claims import Claim, write_claims
+from benchmarks import cohort_slides
+from benchmarks.claims import ROOT, Claim, write_claims
+from benchmarks.export import export
 from benchmarks.simulated_slides import KINDS, nests
 from her2kit.cells.table import CLASSES
 from her2kit.report.cohort_report import PAGE, write_cohort_report
@@ -95,9 +107,36 @@ def page(slides: int = 1000) -> list[Claim]:
     return [Claim(f"page of {slides:,} slides opens in Chromium, median of 5", np.median(took), "s", "<= 2")]
 
 
+PARTS: dict[str, Callable[[], list[Claim]]] = {
+    "coverage": coverage,
+    "page": page,
+    "rendered": cohort_slides.rendered,
+    "adversarial": cohort_slides.adversarial,
+    "turned": cohort_slides.turned,
+    "export": export,
+}
+
+
 def main() -> None:
-    """Run all parts."""
-    write_claims("cohort", coverage() + page())
+    """Run the parts that are named, or all; figures of the others are kept from the last run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)}; none: all")
+    parser.add_argument("--keep", type=Path, help="folder of the rendered slides' cells")
+    parser.add_argument("--most", type=int, help="rendered slides of a kind to make in this call")
+    args = parser.parse_args()
+    unknown = [name for name in args.parts if name not in PARTS]
+    if unknown:
+        parser.error(f"no part {unknown[0]!r}; there is: {', '.join(PARTS)}")
+    parts = PARTS | {"rendered": partial(cohort_slides.rendered, args.keep, most=args.most)}
+    found = [claim for name in args.parts or PARTS for claim in parts[name]()]
+    kept = ROOT / "reports/bench/cohort.json"
+    if args.parts and kept.is_file():
+        fresh = {c.claim for c in found}
+        old = json.loads(kept.read_text(encoding="utf-8"))
+        found += [
+            Claim(r["claim"], r["value"], r["unit"], r["bound"]) for r in old if r["claim"] not in fresh
+        ]
+    write_claims("cohort", found)
 
 
 if __name__ == "__main__":
