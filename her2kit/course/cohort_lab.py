@@ -25,6 +25,7 @@ from her2kit.manifest import COLUMNS, read_manifest
 from her2kit.phantom.cohort import plan_cohort
 from her2kit.phantom.folder import whole_folder
 from her2kit.phantom.plan import Mix
+from her2kit.phantom.site import SITES
 from her2kit.phantom.slide import make_slide
 from her2kit.scoring.spatial_error import lay_blocks, share_error
 from her2kit.statistics import wilson
@@ -42,6 +43,8 @@ TRAINING = (
 EYES = (Eye("Ahn", 0.0, 0.2), Eye("Berg", 0.3, 0.35), Eye("Costa", -0.35, 0.5))
 """Three readers: a steady one, one who sees too much, one who sees too little and wavers."""
 MPP = 0.25
+SITES_OF_COURSE = (SITES["alder"], SITES["cedar"])
+"""Two laboratories whose scanners have this mpp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,9 @@ def _make(
     clustering: float | None = None,
 ) -> None:
     """Make slides full of tumour from two laboratories, and let three eyes read them."""
-    plans = plan_cohort(slides=slides, seed=seed, size_px=size_px, mpp=MPP, sites=2, cases=cases)
+    plans = plan_cohort(
+        slides=slides, seed=seed, size_px=size_px, mpp=MPP, sites=SITES_OF_COURSE, cases=cases
+    )
     with whole_folder(home, overwrite=False) as part:
         rows, read = [], []
         for place, plan in enumerate(plans):

@@ -141,10 +141,11 @@ def outlined(one: Field, *, side_px: int = SHOWN_PX) -> np.ndarray:
     return canvas
 
 
-def first_fields(session: Training, *, fields: int = 8) -> bytes:
+def first_fields(session: Training, *, fields: int = 4) -> bytes:
     """Return a PNG of the first fields of a session, answered ones with answer and truth below."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from PIL import Image
 
     from her2kit.report.split_plots import pictures_in_rows
 
@@ -155,12 +156,15 @@ def first_fields(session: Training, *, fields: int = 8) -> bytes:
         for i in range(len(shown))
     ]
     columns = min(4, len(shown))
-    figure = Figure(figsize=(7.2, 2.05 * -(-len(shown) // columns)), dpi=84, layout="constrained")
+    figure = Figure(figsize=(7.6, 2.1 * -(-len(shown) // columns)), dpi=72, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    small = [_enlarged(one.pixels, 220) for one in shown]
-    pictures_in_rows(small, words, figure.subplots(), columns=columns)
+    pictures = [_enlarged(one.pixels, 220) for one in shown]
+    pictures_in_rows(pictures, words, figure.subplots(), columns=columns)
+    canvas.draw()
+    picture = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
     buffer = io.BytesIO()
-    canvas.print_png(buffer)
+    small = picture.quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    small.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
