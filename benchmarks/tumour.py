@@ -108,27 +108,28 @@ def held_out() -> list[Claim]:
 
 
 def speed() -> list[Claim]:
-    """Time a whole section, tissue to prediction, against what R4's recipe takes to prepare its tiles."""
-    row = cohort("large", slides=1, seed=300, size_um=(9000.0, 7000.0)).iloc[0].to_dict()
+    """Time whole sections, tissue to prediction, against what R4's recipe takes to prepare their tiles.
+
+    Each section is timed once, after another one: what is kept of a section's colours helps nobody.
+    """
+    rows = cohort("large", slides=4, seed=300, size_um=(9000.0, 7000.0)).to_dict("records")
     mapper = load(FOLDER / "held_out/fold_0/best.safetensors")
     model = tumour_model_file.fit(feature_table(pd.read_csv(FOLDER / "held_out/learned.csv")), mpp=MPP)
-
-    def predicted() -> pd.DataFrame:
-        found = mapper.map(mapper.read(row))
-        return model.predict(pd.DataFrame([found.features()]), mpp=MPP)
-
-    predicted()
-    seconds = []
-    for _ in range(5):
+    times = []
+    for number, row in enumerate(rows):
         began = time.perf_counter()
-        predicted()
-        seconds.append(time.perf_counter() - began)
-    with open_slide(row["path"]) as slide:
-        grid = tile_grid(slide, find_tissue(slide, find_white_point(slide)), tile_px=256, mpp=LOW_MPP)
-    theirs, ours = r4_seconds(Path(row["path"]), grid), float(np.median(seconds))
-    print(f"\n{len(grid.table)} tiles: R4's preprocessing {theirs:.1f} s, ours whole {ours:.2f} s")
+        found = mapper.map(mapper.read(row))
+        model.predict(pd.DataFrame([found.features()]), mpp=MPP)
+        ours = time.perf_counter() - began
+        if not number:  # libraries load, kernels compile
+            continue
+        with open_slide(row["path"]) as slide:
+            grid = tile_grid(slide, find_tissue(slide, find_white_point(slide)), tile_px=256, mpp=LOW_MPP)
+        theirs = r4_seconds(Path(row["path"]), grid)
+        print(f"{len(grid.table)} tiles: R4's preprocessing {theirs:.1f} s, ours whole {ours:.2f} s")
+        times.append(theirs / ours)
     words = "whole section, tissue to prediction, times R4's preprocessing (12 tiles timed)"
-    return [Claim(words, theirs / ours, "x", ">= 60")]
+    return [Claim(words, float(np.median(times)), "x", ">= 60")]
 
 
 def ablation() -> list[Claim]:
