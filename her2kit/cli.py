@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from her2kit.course import commands as course_commands
-from her2kit.errors import Her2Error
+from her2kit.errors import ClusterError, Her2Error, WorkersLost
 from her2kit.kernels import keep_kernels
 from her2kit.labels import commands as label_commands
 from her2kit.learning import commands as learning_commands
@@ -27,6 +27,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Slides at a time, each in its own process; default: half the cores."),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Tiles of a slide at a time; default: the cores, shared by the workers."),
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a running Dask cluster that does the work instead.")
+]
 
 
 def _wrong_call(message: str) -> NoReturn:
@@ -56,6 +69,21 @@ def _room_to_write(remedy: str) -> Iterator[None]:
         words = f"stopped: {place}: {error.strerror}; make room or choose another --out, {remedy}"
         typer.echo(f"her2kit: {words}", err=True)
         raise typer.Exit(1) from None
+
+
+@contextlib.contextmanager
+def _workers_at_hand() -> Iterator[None]:
+    """End the call in one line where workers are not there, or are gone in the middle."""
+    try:
+        yield
+    except ClusterError as error:
+        typer.echo(f"her2kit: {error}", err=True)
+        raise typer.Exit(1 if isinstance(error, WorkersLost) else 2) from None
+
+
+def _one_place(workers: int | None, scheduler: str | None) -> None:
+    if workers is not None and scheduler is not None:
+        _wrong_call("--workers is for this computer, --scheduler for another: leave one out")
 
 
 @app.command()
@@ -89,21 +117,23 @@ def score(
             help="Share of cells that look stained without HER2, or folders of scored negative slides."
         ),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Tiles worked on at a time; default and at most one a core.")
-    ] = None,
+    workers: Workers = None,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
     resume: Annotated[bool, typer.Option(help="Skip slides that are whole and unchanged.")] = False,
 ) -> None:
     """Score slides: score.json, cells.parquet, cells.geojson and report.html for each, cohort.csv for all."""
-    from her2kit.cohort import jobs_of, score_cohort
+    from her2kit.cluster.slides import score_slides
+    from her2kit.cohort import jobs_of
     from her2kit.negatives import limit_of_detection as measured_limit
     from her2kit.scoring.guideline import Policies
 
     if not slides and manifest is None:
         _wrong_call("no slide given; name slides or pass --manifest FILE.csv")
+    _one_place(workers, scheduler)
     given: dict[str, Any] = {
         "mpp": mpp, "guideline": guideline, "tumour": tumour, "ish": ish,
-        "control": control, "stain": stain, "detector": detector, "workers": workers,
+        "control": control, "stain": stain, "detector": detector, "workers": threads,
     }  # fmt: skip
     try:
         if limit_of_detection:
@@ -112,8 +142,8 @@ def score(
     except (Her2Error, ValueError) as error:
         _wrong_call(str(error))
     _need_folder(out)
-    with _room_to_write("then go on with --resume"):
-        failed = score_cohort(jobs, out, resume=resume)
+    with _room_to_write("then go on with --resume"), _workers_at_hand():
+        failed = score_slides(jobs, out, resume=resume, workers=workers, threads=threads, scheduler=scheduler)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -124,9 +154,7 @@ def pdl1(
         "reports/pdl1"
     ),
     mpp: Annotated[float | None, typer.Option(help="Micrometres per pixel; 0.25 is usual at 40x.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Tiles worked on at a time; default and at most one a core.")
-    ] = None,
+    threads: Threads = None,
 ) -> None:
     """Score slides stained for PD-L1: TPS, CPS and TAP in pdl1.json, with the cells and the tissue map."""
     from her2kit.pdl1 import score_pdl1
@@ -136,7 +164,7 @@ def pdl1(
     for slide in slides:
         try:
             with _room_to_write("then run this again"):
-                record = score_pdl1(slide, mpp=mpp, workers=workers, out=out / slide.stem).record
+                record = score_pdl1(slide, mpp=mpp, workers=threads, out=out / slide.stem).record
         except Her2Error as error:
             typer.echo(f"{slide.stem}: failed: {error}", err=True)
             failed = True
@@ -189,21 +217,22 @@ def validate(
         str | None, typer.Option(help="breast-asco-cap-2018 (default), gastric-resection or gastric-biopsy.")
     ] = None,
     control: Annotated[str | None, typer.Option(help="Control tissue: valid, failed or unknown.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Tiles worked on at a time; default and at most one a core.")
-    ] = None,
+    workers: Workers = None,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
 ) -> None:
     """Score your own cases, compare with your own readings: validation.html. Scored slides are not redone."""
     from her2kit.validation import REPORT, plan_validation, run_validation
 
-    given = {"mpp": mpp, "guideline": guideline, "control": control, "workers": workers}
+    _one_place(workers, scheduler)
+    given = {"mpp": mpp, "guideline": guideline, "control": control, "workers": threads}
     try:
         plan = plan_validation(manifest, readers, {k: v for k, v in given.items() if v is not None})
     except (Her2Error, ValueError) as error:
         _wrong_call(str(error))
     _need_folder(out)
-    with _room_to_write("then run this again"):
-        failed = run_validation(plan, out)
+    with _room_to_write("then run this again"), _workers_at_hand():
+        failed = run_validation(plan, out, workers=workers, scheduler=scheduler)
     typer.echo(out / REPORT)
     raise typer.Exit(1 if failed else 0)
 

@@ -1,14 +1,15 @@
-"""Many slides, one after the other: the jobs, what is already done, ``cohort.csv`` and the cohort's page.
+"""Many slides: the jobs, what is already done, ``cohort.csv`` and the cohort's page.
 
-A slide that fails is listed and the rest goes on. ``score.json`` is written last of a slide's files, so a
-folder that holds one is whole.
+One slide after the other; `her2kit.cluster.slides` does several at a time. A slide that fails is listed and
+the rest goes on. ``score.json`` is written last of a slide's files, so a folder that holds one is whole.
 """
 
+import contextlib
 import json
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from her2kit import __version__
 from her2kit.errors import Her2Error, ManifestError, SlideError
 from her2kit.exchange.whole import whole_file
 from her2kit.manifest import read_manifest
+from her2kit.measure import Progress
 from her2kit.pipeline import score_slide
 from her2kit.provenance import sha256_of
 from her2kit.report.cohort_report import PAGE, write_cohort_report
@@ -89,31 +91,84 @@ def jobs_of(slides: Sequence[Path], manifest: Path | None, given: Mapping[str, A
     return jobs
 
 
-def score_cohort(jobs: Sequence[Job], out: Path, *, resume: bool = False) -> list[str]:
+Record = dict[str, Any]
+"""What ``score.json`` holds; of a slide that failed, ``error`` in words and no more."""
+Each = Callable[[Sequence[Job], Path, bool], Generator[tuple[int, Record]]]
+"""Takes jobs, folder and ``resume``; yields each job's place and its record, in any order."""
+
+
+def score_cohort(
+    jobs: Sequence[Job], out: Path, *, resume: bool = False, each: Each | None = None
+) -> list[str]:
     """Score every job into ``out/<slide_id>``, list all in ``out``; return the slides that failed.
 
     ``out`` must exist. Prints one line a slide on stdout, progress and failures on stderr.
+
+    Parameters
+    ----------
+    resume
+        Skip slides that are whole and unchanged.
+    each
+        How the jobs are done; default: one after the other, in this process.
     """
-    rows, failed = [], []
-    for number, job in enumerate(jobs, start=1):
-        folder = out / job.slide_id
-        record = _finished(folder, job) if resume else None
-        if record is None:
-            record = _score(job, folder, prefix=f"[{number}/{len(jobs)}] {job.slide_id}")
-        if record["status"] == "failed":
-            failed.append(job.slide_id)
-        else:
-            print(_line(record), flush=True)
-        rows.append(_row(job, record))
-        with whole_file(out / TABLE) as part:
-            pd.DataFrame(rows).to_csv(part, index=False)
-    write_cohort_report(out / PAGE, pd.DataFrame(rows))
-    if failed:
-        print(f"{len(failed)} of {len(jobs)} slides failed: {', '.join(failed)}", file=sys.stderr)
-    return failed
+    rows: dict[int, dict[str, Any]] = {}
+    failed = set()
+    try:
+        with contextlib.closing((each or _one_by_one)(jobs, out, resume)) as records:
+            for place, record in records:
+                job = jobs[place]
+                if record["status"] == "failed":
+                    failed.add(place)
+                    print(f"{_prefix(jobs, place)}: failed: {record['error']}", file=sys.stderr, flush=True)
+                else:
+                    print(_line(record), flush=True)
+                rows[place] = _row(job, record)
+                with whole_file(out / TABLE) as part:
+                    pd.DataFrame([rows[i] for i in sorted(rows)]).to_csv(part, index=False)
+    except KeyboardInterrupt:
+        done = f"[{len(rows)}/{len(jobs)}] stopped"
+        print(f"{done}; what is finished is kept, --resume goes on from there", file=sys.stderr)
+        raise
+    write_cohort_report(out / PAGE, pd.DataFrame([rows[i] for i in sorted(rows)]))
+    names = [jobs[place].slide_id for place in sorted(failed)]
+    if names:
+        print(f"{len(names)} of {len(jobs)} slides failed: {', '.join(names)}", file=sys.stderr)
+    return names
 
 
-def _finished(folder: Path, job: Job) -> dict[str, Any] | None:
+def score_job(
+    job: Job,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Record:
+    """Score one slide into ``out/<slide_id>``; return its record, of whatever fails a failed one.
+
+    With ``resume`` a slide that is whole and unchanged is not scored again.
+    """
+    folder = out / job.slide_id
+    record = _finished(folder, job) if resume else None
+    if record is not None:
+        return record
+    try:
+        if _as_text(str(job.path)) != str(job.path):
+            raise SlideError(f"{str(job.path)!r}: its name is not UTF-8; rename the file")
+        report = score_slide(
+            job.path, job.settings, out=folder, slide_id=job.slide_id, progress=progress, say=say
+        )
+        return report.record
+    except Exception as error:  # whatever it is, the other slides go on
+        return failed_record(job, _in_words(error, folder))
+
+
+def failed_record(job: Job, words: str) -> Record:
+    """Return the record of a slide that could not be scored."""
+    return {"slide_id": job.slide_id, "status": "failed", "score": None, "error": words}
+
+
+def _finished(folder: Path, job: Job) -> Record | None:
     """Return the record of a slide that is whole, else None.
 
     It must come from this version, the same slide, the same settings, and tumour regions older than it.
@@ -133,42 +188,37 @@ def _finished(folder: Path, job: Job) -> dict[str, Any] | None:
     return record if same else None
 
 
-def _score(job: Job, folder: Path, *, prefix: str) -> dict[str, Any]:
-    """Score one slide with a progress line; a data error becomes a failed record and one line on stderr."""
+def _prefix(jobs: Sequence[Job], place: int) -> str:
+    return f"[{place + 1}/{len(jobs)}] {jobs[place].slide_id}"
+
+
+def _one_by_one(jobs: Sequence[Job], out: Path, resume: bool) -> Generator[tuple[int, Record]]:
+    """Score one slide after the other, each with a bar over its tiles or, elsewhere, plain lines."""
     from tqdm import tqdm
 
-    bar: tqdm | None = None
-    last = [time.monotonic()]
+    for place, job in enumerate(jobs):
+        prefix = _prefix(jobs, place)
+        bar: tqdm | None = None
+        last = time.monotonic()
 
-    def progress(stage: str, done: int, total: int) -> None:
-        nonlocal bar
-        if sys.stderr.isatty():
-            bar = bar or tqdm(total=total, desc=prefix, unit="tile", leave=False)
-            bar.update(done - bar.n)
-        elif time.monotonic() - last[0] > 15:
-            last[0] = time.monotonic()
-            print(f"{prefix}: {stage} {done}/{total}", file=sys.stderr, flush=True)
+        def progress(stage: str, done: int, total: int, prefix: str = prefix) -> None:
+            nonlocal bar, last
+            if sys.stderr.isatty():
+                bar = bar or tqdm(total=total, desc=prefix, unit="tile", leave=False)
+                bar.update(done - bar.n)
+            elif time.monotonic() - last > 15:
+                last = time.monotonic()
+                print(f"{prefix}: {stage} {done}/{total}", file=sys.stderr, flush=True)
 
-    def say(words: str) -> None:
-        print(f"{prefix}: {words}", file=sys.stderr, flush=True)
+        def say(words: str, prefix: str = prefix) -> None:
+            print(f"{prefix}: {words}", file=sys.stderr, flush=True)
 
-    try:
-        if _as_text(str(job.path)) != str(job.path):
-            raise SlideError(f"{str(job.path)!r}: its name is not UTF-8; rename the file")
-        report = score_slide(
-            job.path, job.settings, out=folder, slide_id=job.slide_id, progress=progress, say=say
-        )
-        return report.record
-    except KeyboardInterrupt:
-        print(f"{prefix}: stopped; what is finished is kept, --resume goes on from there", file=sys.stderr)
-        raise
-    except Exception as error:  # whatever it is, the other slides go on
-        words = _in_words(error, folder)
-        print(f"{prefix}: failed: {words}", file=sys.stderr, flush=True)
-        return {"slide_id": job.slide_id, "status": "failed", "score": None, "error": words}
-    finally:
-        if bar is not None:
-            bar.close()
+        try:
+            record = score_job(job, out, resume=resume, progress=progress, say=say)
+        finally:
+            if bar is not None:
+                bar.close()
+        yield place, record
 
 
 def _in_words(error: Exception, folder: Path) -> str:
@@ -179,7 +229,7 @@ def _in_words(error: Exception, folder: Path) -> str:
         place = error.filename or folder
         return f"{place}: {error.strerror or error}; check the place, its rights and the free disk"
     if isinstance(error, MemoryError):
-        return "not enough memory; pass fewer --workers"
+        return "not enough memory; pass fewer --workers or --threads"
     frame = traceback.extract_tb(error.__traceback__)[-1]
     words = " ".join(f"{type(error).__name__}: {error}".split())
     return f"{words} ({Path(frame.filename).name}, line {frame.lineno}): a fault in her2kit, please report it"

@@ -56,6 +56,14 @@ class FetchError(Her2Error):
     """A public dataset cannot be fetched or unpacked, or is not what was published."""
 
 
+class ClusterError(Her2Error):
+    """Workers that were asked for are not there, or cannot do the work."""
+
+
+class WorkersLost(ClusterError):
+    """The connection to workers broke in the middle of the work; what was done is kept."""
+
+
 class LeakageError(ManifestError):
     """A slide, patient or picture stands in two parts of a split; ``leaks`` is the table of all that do."""
 

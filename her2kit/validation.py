@@ -13,7 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from her2kit.cohort import TABLE, Job, jobs_of, score_cohort
+from her2kit.cluster.slides import score_slides
+from her2kit.cohort import TABLE, Job, jobs_of
 from her2kit.exchange.whole import whole_file
 from her2kit.manifest import read_manifest
 from her2kit.provenance import versions
@@ -61,7 +62,9 @@ def plan_validation(manifest: Path, readers: Path | None, given: Mapping[str, An
     return Plan(manifest, readers, given, table, readings, jobs_of([], manifest, given))
 
 
-def run_validation(plan: Plan, out: Path, *, seed: int = 0) -> list[str]:
+def run_validation(
+    plan: Plan, out: Path, *, workers: int | None = 1, scheduler: str | None = None, seed: int = 0
+) -> list[str]:
     """Score the slides into ``out``, which exists, compare, write the report; return the slides that failed.
 
     Parameters
@@ -70,10 +73,13 @@ def run_validation(plan: Plan, out: Path, *, seed: int = 0) -> list[str]:
         From `plan_validation`.
     out
         An existing folder.
+    workers, scheduler
+        Who scores, see `cluster.slides.score_slides`.
     seed
         Of the bootstrap.
     """
-    failed = score_cohort(plan.jobs, out, resume=True)
+    threads = plan.given.get("workers")
+    failed = score_slides(plan.jobs, out, resume=True, workers=workers, threads=threads, scheduler=scheduler)
     scores = pd.read_csv(out / TABLE, dtype=str, keep_default_na=False, na_values=[""])
     scores = scores.reindex(columns=["slide_id", "status", "score", "h_score_intensity", "flags"])
     scores = scores.astype({"h_score_intensity": "float64"})
@@ -84,7 +90,9 @@ def run_validation(plan: Plan, out: Path, *, seed: int = 0) -> list[str]:
             rows.to_csv(part, index=False)
     command = ["her2kit", "validate", str(plan.manifest), "--out", str(out)]
     command += [] if plan.readers is None else ["--readers", str(plan.readers)]
-    command += [word for name, value in plan.given.items() for word in (f"--{name}", str(value))]
+    command += [
+        word for name, value in plan.given.items() if name != "workers" for word in (f"--{name}", str(value))
+    ]
     words = ", ".join(f"{name} {number}" for name, number in versions().items())
     provenance = {"command": shlex.join(command), "versions": words, "seed of the bootstrap": str(seed)}
     write_validation_report(out / REPORT, found, provenance)

@@ -140,6 +140,7 @@ def test_a_picture_without_mpp_is_refused_not_failed(tmp_path):
         (["--tumour", "nowhere.geojson"], "nowhere.geojson"),
         (["--detector", "magic"], "classical"),
         (["--workers", "0"], "workers"),
+        (["--threads", "0"], "threads"),
     ],
 )
 def test_a_wrong_call_is_status_2_and_says_what_is_right(tmp_path, words, expected):
@@ -191,9 +192,9 @@ def test_two_slides_of_one_name_are_a_wrong_call(tmp_path):
     assert "same" in one_line(result)
 
 
-def test_two_runs_give_the_same_bytes_whatever_the_workers(cohort, scored, tmp_path):
+def test_two_runs_give_the_same_bytes_whatever_the_threads(cohort, scored, tmp_path):
     out, _ = scored
-    result = her2kit("score", "--manifest", cohort / "manifest.csv", "--out", tmp_path, "--workers", 1)
+    result = her2kit("score", "--manifest", cohort / "manifest.csv", "--out", tmp_path, "--threads", 1)
     assert result.returncode == 0
     files = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
     assert len(files) == 12

@@ -10,26 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from her2kit.cluster.threads import cores, thread_limits
 from her2kit.course.execute import LAST_LINES, MARK
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-    "OPENCV_FOR_THREADS_NUM",
-)
-"""What bounds the threads of BLAS, OpenMP (torch too), numba, polars and OpenCV in a child process."""
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Stopped(Exception):
@@ -47,7 +29,7 @@ class Processes:
     """
 
     def __init__(self, workers: int) -> None:
-        limits = {name: str(max(1, cores() // workers)) for name in THREAD_VARIABLES}
+        limits = thread_limits(cores() // workers)
         self._environment = {**os.environ, **limits, "JUPYTER_PREFER_ENV_PATH": "1"}
         self._running: set[subprocess.Popen] = set()
         self._lock = threading.Lock()

@@ -1,0 +1,1 @@
+"""Slides and notebooks spread over many processes or computers by Dask."""
