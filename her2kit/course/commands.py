@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from her2kit.errors import Her2Error
+from her2kit.errors import Her2Error, WorkersLost
 
 Notebooks = Annotated[
     list[str] | None,
@@ -53,6 +53,9 @@ def run(
         Path | None, typer.Option(help="YAML of 'name: [values]': runs every combination, draws the effects.")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Notebooks at a time; default: half the cores.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a running Dask cluster that does the work instead.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option(help="Keep runs that are done with the same code and values.")
     ] = False,
@@ -74,7 +77,7 @@ def run(
 
     runs = _or_wrong_call(plan)
     try:
-        outcomes = _or_wrong_call(lambda: _run(runs, workers, resume, out))
+        outcomes = _or_wrong_call(lambda: _run(runs, workers, resume, out, scheduler))
     finally:
         if any((run.folder / RECORD).is_file() for run in runs):
             write_summary(out)
@@ -155,15 +158,28 @@ def _write_effects(runs: list[Any], sweep: Path) -> None:
             typer.echo(f"{notebook.stem}: effects  {_near(folder / 'effects.png')}")
 
 
-def _run(runs: list[Any], workers: int | None, resume: bool, out: Path | None = None) -> list[Any]:
+def _run(
+    runs: list[Any],
+    workers: int | None,
+    resume: bool,
+    out: Path | None = None,
+    scheduler: str | None = None,
+) -> list[Any]:
     from her2kit.course.processes import cores
     from her2kit.course.progress import Progress
     from her2kit.course.runner import run_notebooks
 
+    if workers is not None and scheduler is not None:
+        raise ValueError("--workers is for this computer, --scheduler for another: leave one out")
     workers = max(1, cores() // 2) if workers is None else workers
     try:
         return run_notebooks(
-            runs, workers=min(workers, len(runs)), resume=resume, progress=Progress(), log_folder=out
+            runs,
+            workers=min(workers, len(runs)),
+            resume=resume,
+            progress=Progress(),
+            log_folder=out,
+            scheduler=scheduler,
         )
     except KeyboardInterrupt:
         typer.echo("her2kit: stopped; what is done is kept, and --resume goes on from there", err=True)
@@ -192,12 +208,12 @@ def _pair(word: str) -> tuple[str, str]:
 
 
 def _or_wrong_call(work: Callable[[], Any]) -> Any:
-    """Return what ``work`` returns; one line and exit status 2 where its input is wrong."""
+    """Return what ``work`` returns; one line and status 2 where its input is wrong, 1 where it was cut."""
     try:
         return work()
     except (ValueError, Her2Error) as error:
         typer.echo(f"her2kit: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise typer.Exit(1 if isinstance(error, WorkersLost) else 2) from error
 
 
 def _near(path: Path) -> str:

@@ -30,6 +30,7 @@ class RunLog:
     """Add events to ``folder/log.csv``; None for a folder writes nothing."""
 
     def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
         self._path = None if folder is None else folder / LOG
 
     def add(

@@ -1,17 +1,25 @@
 """Run notebooks headless: several at a time, each in its own process, one failure never stopping the rest.
 
+The processes are those of this computer, or of the workers of a Dask cluster, which must see the same files.
 A run's folder holds the executed notebook, the same as one HTML file, ``results.json`` and ``run.json`` (see
 ``records``). A folder without a ``run.json`` is not ours and is never emptied.
 """
 
+import contextlib
+import functools
 import shutil
+import sys
+import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from her2kit.cluster.spread import spread, wanted_by
+from her2kit.cluster.threads import cores
+from her2kit.cluster.workers import running_workers
 from her2kit.course.notebooks import read_notebook
 from her2kit.course.plan import Run, run_parameters
 from her2kit.course.processes import Processes
@@ -46,6 +54,7 @@ def run_notebooks(
     resume: bool = False,
     progress: Progress | None = None,
     log_folder: Path | None = None,
+    scheduler: str | None = None,
 ) -> list[Outcome]:
     """Run each of ``runs`` and return how each ended, in the same order.
 
@@ -62,9 +71,14 @@ def run_notebooks(
         Told about each cell and each end; silent where None.
     log_folder
         Where ``log.csv`` tells what ran when; None keeps no log.
+    scheduler
+        Address of a running Dask cluster whose workers run the notebooks, one core each, instead of
+        ``workers`` processes here. They must see the notebooks and the runs' folders.
 
     Raises
     ------
+    ClusterError
+        If the scheduler does not answer, or its workers cannot run notebooks.
     ValueError
         If ``workers`` is below 1, or a folder that would be emptied holds something else than a run.
     """
@@ -75,29 +89,80 @@ def run_notebooks(
             raise ValueError(f"{run.folder} holds something that is not a run; give another --out")
     progress = progress or Progress(quiet=True)
     progress.begin({run.name: len(read_notebook(run.notebook).cells) for run in runs})
-    processes, log = Processes(workers), RunLog(log_folder)
-
-    def one(run: Run) -> Outcome:
+    log, left, outcomes = RunLog(log_folder), [], {}
+    for run in runs:
         outcome = finished(run) if resume else None
         if outcome is None:
-            log.add("started", run)
-            outcome = _run(run, processes, progress)
-            log.add(outcome.status, run, seconds=outcome.seconds, results=outcome.results)
+            left.append(run)
         else:
             log.add("kept", run, results=outcome.results)
-        progress.end(outcome)
-        return outcome
+            progress.end(outcome)
+            outcomes[run.folder] = outcome
+    try:
+        doing = _here(left, workers, log, progress) if scheduler is None else _there(left, scheduler, log)
+        with contextlib.closing(doing):
+            for outcome in doing:
+                progress.end(outcome)
+                outcomes[outcome.run.folder] = outcome
+    finally:
+        progress.close()
+    return [outcomes[run.folder] for run in runs]
 
+
+def _here(runs: Sequence[Run], workers: int, log: RunLog, progress: Progress) -> Generator[Outcome]:
+    """Run notebooks in processes of this computer; yield how each ended, as they end."""
+    processes = Processes(workers)
     pool = ThreadPoolExecutor(max_workers=workers)
     try:
-        return list(pool.map(one, runs))
+        for ended in as_completed([pool.submit(_run, run, processes, log, progress) for run in runs]):
+            yield ended.result()
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         processes.stop()
         raise
     finally:
         pool.shutdown(wait=True)
-        progress.close()
+
+
+def _there(runs: Sequence[Run], scheduler: str, log: RunLog) -> Generator[Outcome]:
+    """Run notebooks on the workers of a cluster; yield how each ended, as they end."""
+    if not runs:
+        return
+    folder = log.folder or runs[0].folder.parent
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def waiting(words: str) -> None:
+        if words:
+            print(f"her2kit: {words}", file=sys.stderr, flush=True)
+
+    with running_workers(scheduler) as workers:
+        work = functools.partial(_run_on_worker, log)
+        for place, outcome in spread(workers, work, runs, folder=folder, waiting=waiting):
+            yield outcome or _given_up(runs[place], log)
+
+
+def _run_on_worker(log: RunLog, run: Run) -> Outcome:
+    """Run one notebook on a worker; end it where nobody waits for it any more."""
+    processes, wanted, over = Processes(cores()), wanted_by(), threading.Event()  # Dask counts a core a task
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            if not wanted():
+                processes.stop()
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        return _run(run, processes, log, Progress(quiet=True))
+    finally:
+        over.set()
+
+
+def _given_up(run: Run, log: RunLog) -> Outcome:
+    """Record a run under which each worker died."""
+    failure = {"cell": "no cell", "error": "the worker that ran it died, each time", "lines": []}
+    write_record(run, status="failed", started=now(), seconds=0.0, failure=failure)
+    log.add("failed", run, seconds=0.0)
+    return Outcome(run, "failed", 0.0, failure)
 
 
 def finished(run: Run) -> Outcome | None:
@@ -122,19 +187,27 @@ def _empty(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _run(run: Run, processes: Processes, progress: Progress) -> Outcome:
+def _run(run: Run, processes: Processes, log: RunLog, progress: Progress) -> Outcome:
     """Run one notebook in a process of its own and write its folder."""
     from her2kit.course.offline_html import write_page
 
     begun, started = time.monotonic(), now()
-    write_record(run, status="running", started=started, seconds=0.0, failure=None)
-    _empty(run.folder)
     executed = run.folder / run.notebook.name
-    failure = processes.execute(
-        run.notebook, executed, run_parameters(run), lambda done: progress.cells(run.name, done)
-    )
-    if executed.is_file():
-        write_page(executed, executed.with_suffix(".html"))
-    status, seconds = "failed" if failure else "done", round(time.monotonic() - begun, 1)
-    write_record(run, status=status, started=started, seconds=seconds, failure=failure)
-    return Outcome(run, status, seconds, failure, read_results(run.folder))
+    try:
+        log.add("started", run)
+        write_record(run, status="running", started=started, seconds=0.0, failure=None)
+        _empty(run.folder)
+        failure = processes.execute(
+            run.notebook, executed, run_parameters(run), lambda done: progress.cells(run.name, done)
+        )
+        if executed.is_file():
+            write_page(executed, executed.with_suffix(".html"))
+        status, seconds = "failed" if failure else "done", round(time.monotonic() - begun, 1)
+        write_record(run, status=status, started=started, seconds=seconds, failure=failure)
+        outcome = Outcome(run, status, seconds, failure, read_results(run.folder))
+        log.add(status, run, seconds=seconds, results=outcome.results)
+        return outcome
+    except OSError as error:  # such as a full disk; the other runs may still fit
+        words = f"{error.filename or run.folder}: {error.strerror or error}; make room, go on with --resume"
+        failure = {"cell": "no cell", "error": words, "lines": []}
+        return Outcome(run, "failed", round(time.monotonic() - begun, 1), failure)
