@@ -21,7 +21,7 @@ from her2kit.course.processes import cores
 from her2kit.exchange.cell_text import feature_id
 from her2kit.exchange.parquet import read_table
 from her2kit.exchange.whole import whole_file
-from her2kit.manifest import COLUMNS, read_manifest
+from her2kit.manifest import read_manifest
 from her2kit.phantom.cohort import plan_cohort
 from her2kit.phantom.folder import whole_folder
 from her2kit.phantom.plan import Mix
@@ -168,9 +168,7 @@ def work_manifest(table: pd.DataFrame, out: str | os.PathLike, *, cut_short: str
             copy.write_bytes(source.read(min(whole.stat().st_size // 2, 1 << 20)))
         rows.loc[row, "path"] = copy.name
     with whole_file(out / "manifest.csv") as part:
-        rows[[c for c in (*COLUMNS, *rows) if c in rows and rows[c].notna().any()]].loc[
-            :, lambda t: ~t.columns.duplicated()
-        ].to_csv(part, index=False)
+        rows.dropna(axis="columns", how="all").to_csv(part, index=False)
     return out / "manifest.csv"
 
 
