@@ -120,8 +120,14 @@ def adversarial() -> list[Claim]:
                 rows.append({"slide": file, "member": "as it is", **_asked(real / file, mpp=0.25)})
     table = pd.DataFrame(rows)
     print(table.to_string())
-    unflagged = table[(table["status"] == "scored") & (table["said"] == "")]
-    claims = [Claim(f"{len(table)} adversarial pictures: scored and not flagged", len(unflagged), "", "<= 0")]
+    silent = (table["status"] == "scored") & (table["said"] == "")
+    claims = [
+        Claim(
+            f"{len(table)} adversarial pictures: scored without a block or a caution but control's",
+            int((silent & (table["also"] == "")).sum()), "", "<= 0",
+        ),
+        Claim("of them flagged by their mpp or white point alone", int(silent.sum()), "", None),
+    ]  # fmt: skip
     return claims + ([Claim("real HER2 cores blocked, of 7", blocked, "cores", "<= 0")] if real else [])
 
 
@@ -129,7 +135,8 @@ def _asked(path: Path, *, mpp: float | None = None) -> dict[str, Any]:
     settings = ScoreSettings(mpp=mpp, control="valid")
     with measure_slide(path, settings) as measured:
         record = grade_slide(measured, settings).record
-    return {"status": record["status"], "score": record["score"], "said": _said(record)}
+    also = " ".join(g["name"] for g in record["gates"] if g["level"] != "ok" and g["name"] in UNHEEDED[1:])
+    return {"status": record["status"], "score": record["score"], "said": _said(record), "also": also}
 
 
 def _said(record: Mapping[str, Any]) -> str:
