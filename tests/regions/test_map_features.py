@@ -41,7 +41,8 @@ def test_the_largest_of_two_counts_and_dust_does_not_lengthen_it():
 def test_it_agrees_with_scikit_image(radii, rotation):
     mask = blob((100, 100), centre=(50, 50), radii=radii, rotation=rotation) > 0
     theirs = max(regionprops(label(mask)), key=lambda r: r.area).feret_diameter_max
-    assert major_axis(mask, um_per_px=1).length_um == pytest.approx(theirs, abs=0.75)
+    # Theirs runs between corners and sides of pixels, ours between centres, plus one: the same to a pixel.
+    assert major_axis(mask, um_per_px=1).length_um == pytest.approx(theirs, abs=1.0)
 
 
 def test_no_tumour_is_an_axis_of_zero_and_no_error():
