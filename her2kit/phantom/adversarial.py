@@ -73,6 +73,8 @@ def enlarged(pixels: np.ndarray) -> np.ndarray:
 
 def hard_jpeg(pixels: np.ndarray) -> np.ndarray:
     """Return what is left of a picture after JPEG at quality 10."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"pixels is {pixels.dtype} {pixels.shape}; pass uint8 (h, w, 3), RGB")
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     done, coded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
     if not done:

@@ -74,7 +74,14 @@ def colours(pixels: np.ndarray, white: tuple[float, float, float], *, mpp: float
         Grey level of glass in R, G, B.
     mpp
         Micrometres per pixel.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are not uint8 RGB, or ``mpp`` is not > 0.
     """
+    if not mpp > 0:
+        raise ValueError(f"mpp={mpp!r}; pass micrometres per pixel > 0 (0.25 is usual at 40x)")
     od = coarse(optical_density(pixels, white), 1.0 / mpp)
     total = od.sum(axis=2)
     tissue, stained = total > _TISSUE, total > _STAINED

@@ -141,6 +141,11 @@ def test_each_check_of_a_tile_speaks_of_its_own_fault(fault):
     assert spoiled[fault].words.endswith(".")
 
 
+def test_a_tile_without_a_resolution_is_an_error():
+    with pytest.raises(ValueError, match="mpp=0; pass micrometres per pixel > 0"):
+        tile_gates(draw(), WHITE, mpp=0)
+
+
 def test_one_inked_field_of_four_is_counted():
     gates = picture_gates(
         [draw(), draw(seed=1), draw(seed=2), DOUBTS["pen"]], mpp=0.25, white=WHITE, tissue_area_mm2=1.0
