@@ -26,8 +26,9 @@ from her2kit.errors import ClusterError
 
 ANSWER_S = 5.0
 """So long a scheduler may take to answer; on a network that works it takes milliseconds."""
-PATIENCE_S = 60.0
-"""A process of this computer that has not been replaced after so long will not be."""
+PATIENCE_S = 300.0
+"""A process of this computer that has not been replaced after so long will not be; on a busy computer it took
+more than a minute."""
 DEATHS = 2
 """One death more under a task ends it; Dask's own 3 are for clusters whose nodes come and go."""
 BYTES_EACH = 3e9
