@@ -23,7 +23,7 @@ from her2kit.exchange.parquet import read_table
 from her2kit.labels.autolabel import OTHER as NO_TUMOUR
 from her2kit.labels.autolabel import calls_of_membranes, patch_rule
 from her2kit.labels.simulated_readers import neighbour_reader, reviewed
-from her2kit.learning.cell_detector import BACKBONE, CellDetector, DetectorSettings, train
+from her2kit.learning.cell_detector import CellDetector, DetectorSettings, train
 from her2kit.learning.detection_change import Change
 from her2kit.learning.detector_export import export_detector
 from her2kit.learning.point_boxes import LabelledPicture, labelled
@@ -43,7 +43,7 @@ CHOSEN = ("borderline-3+", "1+")
 HELD_OUT = ("3+", "0-null", "2+", "1+")
 """Cases of the slides that are trained on, that choose the epoch, and that judge: one of each score."""
 LESSON = DetectorSettings(
-    side_px=256, multi_scale=(224, 288), crops=16, change=Change(scale=1.15), cls=2.0, frozen=BACKBONE
+    side_px=256, multi_scale=(224, 288), crops=16, change=Change(scale=1.15), cls=2.0, frozen=0
 )
 TRAINING = TrainSettings(
     epochs=12, batch_size=8, lr=5e-3, weight_decay=5e-4, warmup=0.1, monitor="macro_f1", progress=False
