@@ -26,7 +26,7 @@ from her2kit.errors import ClusterError, WorkersLost
 
 
 @pytest.fixture(scope="module")
-def scheduler():
+def scheduler(environment_kept):
     """Return the address of a cluster that was started by somebody else: two workers of one thread."""
     from distributed import LocalCluster
 
@@ -279,7 +279,7 @@ def test_without_dask_one_worker_works_and_more_say_what_to_install(tmp_path, mo
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs process groups")
 def test_an_interruption_ends_all_and_keeps_what_is_whole(tmp_path):
-    paths = greys(tmp_path, 60)
+    paths = greys(tmp_path, 400)
     call = [sys.executable, "-m", "her2kit.cli", "score", *paths, "--mpp", "0.25"]
     call += ["--out", tmp_path / "out", "--workers", "2"]
     process = subprocess.Popen(
@@ -293,7 +293,7 @@ def test_an_interruption_ends_all_and_keeps_what_is_whole(tmp_path):
     assert "Traceback" not in said
     wait_until(lambda: not alive(process.pid))
     records = list((tmp_path / "out").glob("*/score.json"))
-    assert 1 <= len(records) <= 60
+    assert 1 <= len(records) < 400
     assert all(json.loads(path.read_text())["status"] == "not_evaluable" for path in records)
     assert not list((tmp_path / "out").glob(".*"))
 

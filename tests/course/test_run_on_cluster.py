@@ -18,7 +18,7 @@ stained = round(n_cells * share)"""
 
 
 @pytest.fixture(scope="module")
-def scheduler():
+def scheduler(environment_kept):
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster:

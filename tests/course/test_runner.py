@@ -129,7 +129,7 @@ def test_an_interruption_ends_the_kernel_and_is_not_a_failure(put, sample, workp
     pid = workplace / "notebooks/pid"
     wait_until(lambda: pid.is_file() and pid.read_text())
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=120)[1]
     assert process.returncode == 130
     assert said == "her2kit: stopped; what is done is kept, and --resume goes on from there\n"
     assert [p.name for p in (workplace / "out/01_slow").iterdir()] == ["run.json"]
