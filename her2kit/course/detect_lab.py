@@ -46,7 +46,7 @@ LESSON = DetectorSettings(
     side_px=256, multi_scale=(224, 288), crops=16, change=Change(scale=1.15), cls=2.0, frozen=0
 )
 TRAINING = TrainSettings(
-    epochs=12, batch_size=8, lr=5e-3, weight_decay=5e-4, warmup=0.1, monitor="macro_f1", progress=False
+    epochs=12, batch_size=8, lr=2e-3, weight_decay=5e-4, warmup=0.1, monitor="macro_f1", progress=False
 )
 """The defaults of notebook 09."""
 SHARE, RIGHT = 0.8, 0.95
@@ -145,6 +145,11 @@ def squares(picture: LabelledPicture, side_px: int) -> list[LabelledPicture]:
             pixels = picture.pixels[top : top + side_px, left : left + side_px]
             out.append(LabelledPicture(np.ascontiguousarray(pixels), boxes[inside], picture.mpp))
     return out
+
+
+def fullest(picture: LabelledPicture, side_px: int) -> LabelledPicture:
+    """Return the square with most tumour cells."""
+    return max(squares(picture, side_px), key=lambda one: int((one.boxes[:, 0] < len(GRADES)).sum()))
 
 
 def before_review(slide: GradedSlide) -> np.ndarray:

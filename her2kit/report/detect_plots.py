@@ -136,6 +136,7 @@ def training_curves(table: pd.DataFrame, best_epoch: int) -> "Figure":
     axes[1].plot(
         table["epoch"], table["val_macro_f1"], color=ACCENT, linewidth=2, label="macro-F1 of classes"
     )
+    axes[0].set_yscale("log")  # BatchNorm's running means lag behind at first, and validation leaps
     axes[1].set_ylim(0, 1.02)
     for ax, name in zip(axes, ("loss", "F1"), strict=True):
         ax.axvline(best_epoch, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))

@@ -44,6 +44,14 @@ def test_squares_hold_each_cell_once(slide):
     assert sum(len(p.boxes) for p in pieces) == len(slide.truth)
 
 
+def test_the_fullest_square_has_most_tumour_cells(slide):
+    def tumour_cells(piece):
+        return int((piece.boxes[:, 0] < 4).sum())
+
+    most = tumour_cells(lab.fullest(slide.picture, 64))
+    assert most == max(map(tumour_cells, lab.squares(slide.picture, 64))) > 0
+
+
 def test_macro_f1_is_over_the_grades_alone(slide):
     from her2kit.cells.boxes import Boxes
 
