@@ -7,7 +7,6 @@ call goes on. Writes ``reports/bench/cohort.json``.
 """
 
 import argparse
-import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -18,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import cohort_slides
-from benchmarks.claims import ROOT, Claim, write_claims
+from benchmarks.claims import Claim, write_claims
 from benchmarks.export import export
 from benchmarks.simulated_slides import KINDS, nests
 from her2kit.cells.table import CLASSES
@@ -129,14 +128,7 @@ def main() -> None:
         parser.error(f"no part {unknown[0]!r}; there is: {', '.join(PARTS)}")
     parts = PARTS | {"rendered": partial(cohort_slides.rendered, args.keep, most=args.most)}
     found = [claim for name in args.parts or PARTS for claim in parts[name]()]
-    kept = ROOT / "reports/bench/cohort.json"
-    if args.parts and kept.is_file():
-        fresh = {c.claim for c in found}
-        old = json.loads(kept.read_text(encoding="utf-8"))
-        found += [
-            Claim(r["claim"], r["value"], r["unit"], r["bound"]) for r in old if r["claim"] not in fresh
-        ]
-    write_claims("cohort", found)
+    write_claims("cohort", found, part=bool(args.parts))
 
 
 if __name__ == "__main__":

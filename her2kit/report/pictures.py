@@ -61,6 +61,15 @@ def shrunk(pixels: np.ndarray, longest_px: int) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
 
+def at_size(raster: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a raster of the whole slide, (h, w), at another size (rows, columns), nearest pixels."""
+    rows, columns = (
+        np.minimum((np.arange(n) + 0.5) * side / n, side - 1).astype(int)
+        for n, side in zip(shape, raster.shape, strict=True)
+    )
+    return raster[np.ix_(rows, columns)]
+
+
 def jpeg(pixels: np.ndarray, *, quality: int = 80) -> bytes:
     """Return uint8 RGB (h, w, 3) as JPEG; the same pixels give the same bytes."""
     buffer = io.BytesIO()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from her2kit.cells.table import TISSUE_COLOURS, TISSUES, TissueClass
-from her2kit.report.pictures import Pictures, data_uri, jpeg, shrunk
+from her2kit.report.pictures import Pictures, at_size, data_uri, jpeg, shrunk
 
 WORDS = {"tumour": "Invasive tumour", "other": "Carcinoma in situ, normal glands, other"}
 """Names of kinds of tissue that the report spells out."""
@@ -51,11 +51,7 @@ def paint(picture: np.ndarray, classes: np.ndarray) -> np.ndarray:
     classes
         uint8 of `TissueClass` values, the whole slide at any scale; background stays clear.
     """
-    rows, columns = (
-        np.minimum((np.arange(n) + 0.5) * side / n, side - 1).astype(int)
-        for n, side in zip(picture.shape[:2], classes.shape, strict=True)
-    )
-    at = classes[np.ix_(rows, columns)]
+    at = at_size(classes, picture.shape[:2])
     colours = np.array([list(bytes.fromhex(c[1:])) for c in TISSUE_COLOURS], float)
     share = np.where(at == TissueClass.BACKGROUND, 0.0, _OPACITY)[..., None]
     return np.rint(picture * (1 - share) + colours[at] * share).astype(np.uint8)

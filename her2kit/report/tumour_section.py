@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from her2kit.regions.map_features import major_axis
-from her2kit.report.pictures import Pictures, data_uri, jpeg, shrunk
+from her2kit.report.pictures import Pictures, at_size, data_uri, jpeg, shrunk
 
 TUMOUR_RGB = (0, 158, 115)
 """Bluish green of Okabe and Ito: far from eosin and hematoxylin, and colour-blind readers see it."""
@@ -53,9 +53,5 @@ def paint(picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
     probability
         uint8 (h, w), 255 times the probability of tumour, the whole slide at any scale.
     """
-    rows, columns = (
-        np.minimum((np.arange(n) + 0.5) * side / n, side - 1).astype(int)
-        for n, side in zip(picture.shape[:2], probability.shape, strict=True)
-    )
-    share = _OPACITY * probability[np.ix_(rows, columns)][..., None] / 255.0
+    share = _OPACITY * at_size(probability, picture.shape[:2])[..., None] / 255.0
     return np.rint(picture * (1 - share) + np.array(TUMOUR_RGB, float) * share).astype(np.uint8)

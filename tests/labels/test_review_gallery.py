@@ -4,24 +4,15 @@ HER2KIT_SHOTS names a folder in which the test leaves a picture of each step.
 """
 
 import base64
-import contextlib
 import io
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import cv2
-import nbformat
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
+from jupyter_page import Page, chromium, jupyter, kill_kernel
 from PIL import Image
 
 from her2kit.errors import MppError, ReviewError
@@ -166,154 +157,32 @@ def test_every_label_has_a_key_and_the_mark_leaves_the_cell_free():
 
 @pytest.fixture
 def lab(tmp_path):
-    """Start JupyterLab on a notebook with the gallery, with settings of its own; yield it and its address."""
-    if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
-        pytest.skip(
-            "no chromium or no chromedriver here; apt install chromium-driver to test the gallery in it"
-        )
-    pytest.importorskip("selenium")
+    """Start JupyterLab on a notebook with the gallery; yield the round's folder, address and server."""
     folder, slides = make_review(tmp_path)
-    notebook = nbformat.v4.new_notebook()
     source = (
         "from her2kit.labels.gallery import Gallery\nfrom her2kit.labels.reading import Reading\n"
         f"Gallery(Reading({str(folder)!r}, 'A'), {slides!r})"
     )
-    notebook.cells = [nbformat.v4.new_code_cell(source), nbformat.v4.new_code_cell("kept = 'this cell'")]
-    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    (tmp_path / "nb").mkdir()
-    nbformat.write(notebook, tmp_path / "nb" / "read.ipynb")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    quiet = tmp_path / "lab" / "settings" / "@jupyterlab" / "apputils-extension"
-    quiet.mkdir(parents=True)
-    (quiet / "notification.jupyterlab-settings").write_text(
-        '{"fetchNews": "false", "checkForUpdates": false}'
-    )
-    own = {
-        "JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-    }  # fmt: skip
-    own = {name: str(tmp_path / "lab" / folder) for name, folder in own.items()}
-    command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.port={port}",
-        "--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={tmp_path / 'nb'}",
-        "--LabApp.extension_manager=readonly",
-    ]  # fmt: skip
-    with (tmp_path / "lab.log").open("w") as log:
-        server = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
-        try:
-            yield folder, f"http://127.0.0.1:{port}", server
-        finally:
-            family = [*psutil.Process(server.pid).children(recursive=True), psutil.Process(server.pid)]
-            for process in family:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-            server.wait(10)
+    with jupyter(tmp_path, source) as (address, server):
+        yield folder, address, server
 
 
 @pytest.fixture
 def page(lab, tmp_path):
-    """Open Chromium without a window."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    words = "headless=new no-sandbox disable-dev-shm-usage disable-gpu window-size=1280,1000 no-first-run"
-    for word in (*words.split(), "disable-background-networking", f"user-data-dir={tmp_path / 'browser'}"):
-        options.add_argument(f"--{word}")
-    browser = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    browser.set_page_load_timeout(60)
-    try:
-        yield Page(browser, lab[1])
-    finally:
-        browser.quit()
+    with chromium(tmp_path) as browser:
+        yield GalleryPage(browser, lab[1])
 
 
-class Page:
-    """What a person does and sees."""
-
-    def __init__(self, browser, address):
-        self.browser, self.address, self.shots = browser, address, 0
-
-    def all(self, css):
-        return self.browser.find_elements("css selector", css)
-
-    def wait(self, what, test, seconds=120):
-        from selenium.common.exceptions import WebDriverException
-
-        end, last = time.monotonic() + seconds, None
-        while time.monotonic() < end:
-            try:
-                found = test()
-                if found:
-                    return found
-            except (OSError, WebDriverException) as error:  # the page is still being built
-                last = error
-            time.sleep(0.05)
-        self.shot("failed")
-        raise AssertionError(f"waited {seconds} s for {what} ({last})")
-
-    def open(self):
-        self.wait("JupyterLab", self._answers)
-        self.browser.get(self.address + "/doc/tree/read.ipynb")
-        self.wait("the kernel", lambda: self.all(".jp-Notebook-ExecutionIndicator[data-status='idle']"))
-
-    def _answers(self):
-        with urllib.request.urlopen(self.address + "/api", timeout=5) as answer:
-            return answer.status == 200
-
-    def run_first_cell(self):
-        """Run it as a person does: again, if JupyterLab was not ready to."""
-        from selenium.webdriver.common.keys import Keys
-
-        def prompt():
-            return self.all(".jp-CodeCell .jp-InputPrompt")[0].text
-
-        self.wait("the cell", lambda: self.all(".jp-CodeCell .cm-content")[0].click() is None)
-        before = prompt()
-        for _ in range(10):
-            self.press(Keys.CONTROL, Keys.ENTER, together=True)
-            end = time.monotonic() + 3
-            while time.monotonic() < end:
-                if prompt() != before:
-                    return
-                time.sleep(0.05)
-        raise AssertionError(f"the cell does not run ({before})")
+class GalleryPage(Page):
+    """A page with the gallery on it."""
 
     def gallery(self):
         """Return the gallery on the page once the kernel has answered it and its picture is there."""
         self.wait("the gallery", lambda: self.all(".her2kit-gallery[data-ready='yes'] .close img[src]"))
         return self.all(".her2kit-gallery")[0]
 
-    def press(self, *keys, together=False):
-        from selenium.webdriver.common.action_chains import ActionChains
-
-        chain = ActionChains(self.browser)
-        if together:
-            chain.key_down(keys[0]).send_keys(keys[1]).key_up(keys[0])
-        else:
-            chain.send_keys(*keys)
-        chain.perform()
-
     def saved(self):
         self.wait("the log", lambda: self.all(".her2kit-gallery[data-pending='0']"))
-
-    def shot(self, name):
-        folder = os.environ.get("HER2KIT_SHOTS")
-        if folder:
-            self.shots += 1
-            self.browser.save_screenshot(str(Path(folder) / f"{self.shots}_{name}.png"))
-
-
-def kill_kernel(server):
-    """Kill the one kernel below the server, as a crash would."""
-    (kernel,) = [
-        p for p in psutil.Process(server.pid).children(recursive=True) if "ipykernel_launcher" in p.cmdline()
-    ]
-    kernel.kill()
-    kernel.wait(10)
 
 
 def log_of(folder):
