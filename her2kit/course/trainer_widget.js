@@ -2,31 +2,11 @@
 // nothing. What is true of a field comes from the kernel, once the file has the reader's answer.
 // Every word from the data reaches the page as text, never as markup.
 
-const PATIENCE_MS = 4000; // without an answer from the kernel, before the reader is told and held
-const NS = "http://www.w3.org/2000/svg";
-
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name === "class") element.className = value;
-    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== undefined) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null));
-  return element;
-}
-
 function draw(tag, properties, text) {
   const element = document.createElementNS(NS, tag);
   for (const [name, value] of Object.entries(properties)) element.setAttribute(name, value);
   if (text !== undefined) element.textContent = text;
   return element;
-}
-
-function ink(colour) { // black or white, whichever reads better on the colour (WCAG relative luminance)
-  const [r, g, b] = [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16) / 255)
-    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#14181f" : "#ffffff";
 }
 
 function render({ model, el }) {
@@ -42,10 +22,7 @@ function render({ model, el }) {
   const count = make("span", { class: "count" });
   const alarm = make("p", { class: "alarm", role: "alert" });
   const image = make("img", { alt: "", draggable: "false" });
-  const power = 10 ** Math.floor(Math.log10(about.side_um / 3));
-  const length = Math.max(...[1, 2, 5].map((k) => k * power).filter((v) => v <= about.side_um / 3));
-  const scale = make("span", { class: "scale", style: `width:${(100 * length) / about.side_um}%` }, `${length} µm`);
-  const figure = make("figure", {}, image, scale);
+  const figure = make("figure", {}, image, scaleBar(about.side_um));
   const title = make("h3"), question = make("p", { class: "question" });
   const buttons = new Map(), choices = make("div", { class: "answers", role: "group", "aria-label": "Scores" });
   for (const { key, score, means, colour: back } of about.keys) {
@@ -69,7 +46,7 @@ function render({ model, el }) {
   const hint = make("p", { class: "hint" }, "Click here, or press Tab until the frame lights up, then read with the keys.");
   const root = make(
     "section",
-    { class: "her2kit-trainer", tabindex: "0", role: "application",
+    { class: "her2kit-reading her2kit-trainer", tabindex: "0", role: "application",
       "aria-label": `Reader training of ${about.reader}: one key scores a field` },
     make("header", {}, make("p", { class: "who" }, make("span", {}, "reader training"), make("b", {}, about.reader)), bar, count),
     alarm,

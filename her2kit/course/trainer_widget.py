@@ -6,14 +6,11 @@ from the kernel after the file has the answer (`trainer.Training`). Nothing is f
 press keys (papermill, a rendered notebook) a picture of the first fields stands in its place.
 """
 
-import base64
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import cv2
 import numpy as np
 import traitlets
@@ -23,6 +20,7 @@ from her2kit.course.eye import shares
 from her2kit.course.trainer import FIRST_KAPPA, SIDE_UM, Answer, Field, Training
 from her2kit.errors import Her2Error, ReviewError
 from her2kit.labels.crops import jpeg
+from her2kit.labels.reading_widget import ReadingWidget, with_shared
 from her2kit.scoring.published import PUBLISHED
 
 KEYS = {
@@ -36,10 +34,9 @@ SHOWN_PX = 880
 """Side of a picture on the page, so that outlines are fine."""
 _INSIDE = 0.72
 """Size of a mark against its cell."""
-_ALIVE = ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG")  # set where a front end started the kernel
 
 
-class Trainer(anywidget.AnyWidget):
+class Trainer(ReadingWidget):
     """The widget of one session.
 
     Parameters
@@ -50,8 +47,8 @@ class Trainer(anywidget.AnyWidget):
         Side of its fields in micrometres, for the scale bar.
     """
 
-    _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
+    _esm = with_shared(Path(__file__).with_suffix(".js"))
+    _css = with_shared(Path(__file__).with_suffix(".css"))
     about = traitlets.Dict().tag(sync=True)
     """What does not change, and tells nothing of the answers: reader, number of fields, keys, published."""
 
@@ -76,15 +73,11 @@ class Trainer(anywidget.AnyWidget):
         )  # fmt: skip
         self.on_msg(self._heard)
 
-    def _repr_mimebundle_(self, **options: Any) -> tuple[dict, dict]:
-        """Return the widget where a front end may be listening, and a picture for where none is."""
-        bundle, metadata = super()._repr_mimebundle_(**options) or ({}, {})
+    def still(self) -> tuple[bytes, str]:
+        """Return the first fields, a PNG, and words."""
         session = self._training
         words = f"{session.reader}: {len(session.answers)} of {len(session.fields)} fields read"
-        if not any(name in os.environ for name in _ALIVE):
-            bundle = {}
-        png = base64.b64encode(first_fields(session)).decode()
-        return bundle | {"image/png": png, "text/plain": words}, metadata
+        return first_fields(session), words
 
     def _heard(self, _: object, content: Mapping[str, Any], __: object) -> None:
         """Answer the front end; what is true of a field is sent after the file has its answer."""

@@ -3,25 +3,6 @@
 // Every word from the data reaches the page as text, never as markup.
 
 const AHEAD = 8, BEHIND = 8; // pictures kept ready around the current cell
-const PATIENCE_MS = 4000; // without an answer from the kernel, before the reader is told and held
-const NS = "http://www.w3.org/2000/svg";
-
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name === "class") element.className = value;
-    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== undefined) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null));
-  return element;
-}
-
-function ink(colour) { // black or white, whichever reads better on the colour (WCAG relative luminance)
-  const [r, g, b] = [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16) / 255)
-    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#14181f" : "#ffffff";
-}
 
 function render({ model, el }) {
   const about = model.get("about"), cells = model.get("cells");
@@ -65,7 +46,7 @@ function render({ model, el }) {
   const hint = make("p", { class: "hint" }, "Click here, or press Tab until the frame lights up, then read with the keys.");
   const root = make(
     "section",
-    { class: "her2kit-gallery", tabindex: "0", role: "application",
+    { class: "her2kit-reading her2kit-gallery", tabindex: "0", role: "application",
       "aria-label": `${about.round} round, reader ${about.reader}: one key labels a cell` },
     make("header", {},
       make("p", { class: "who" }, make("span", {}, `${about.round} round`), make("b", {}, `reader ${about.reader}`)),
@@ -95,10 +76,7 @@ function render({ model, el }) {
     const over = document.createElementNS(NS, "svg");
     over.setAttribute("viewBox", "0 0 100 100");
     over.setAttribute("aria-hidden", "true");
-    const power = 10 ** Math.floor(Math.log10(um / 3));
-    const length = Math.max(...[1, 2, 5].map((k) => k * power).filter((v) => v <= um / 3));
-    const scale = make("span", { class: "scale", style: `width:${(100 * length) / um}%` }, `${length} µm`);
-    const figure = make("figure", { class: name }, image, over, scale);
+    const figure = make("figure", { class: name }, image, over, scaleBar(um));
     return { figure, image, over, marked };
   }
 

@@ -7,19 +7,18 @@ The script (gallery.js) comes from the kernel; nothing is fetched. Where nobody 
 rendered notebook) a picture of the first cells stands in its place.
 """
 
-import base64
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 
 from her2kit.errors import Her2Error
 from her2kit.labels.contact_sheet import contact_sheet
 from her2kit.labels.crops import Crops, jpeg, mark_of
 from her2kit.labels.reading import Reading
+from her2kit.labels.reading_widget import ReadingWidget, with_shared
 from her2kit.labels.review_log import CANNOT_LABEL, LABEL_COLOURS, NOT_TUMOUR
 
 NEAR_UM, FAR_UM = 40.0, 160.0
@@ -33,10 +32,9 @@ KEYS = {
     "x": (CANNOT_LABEL, "out of focus, cut, folded, overlapping"),
 }
 """Key to label and what it means, as `cells.grade` grades a cell."""
-_ALIVE = ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG")  # set where a front end started the kernel
 
 
-class Gallery(anywidget.AnyWidget):
+class Gallery(ReadingWidget):
     """The widget of one reader's part of the open round.
 
     Parameters
@@ -54,8 +52,8 @@ class Gallery(anywidget.AnyWidget):
         If a slide is missing, cannot be opened, or has no mpp.
     """
 
-    _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
+    _esm = with_shared(Path(__file__).with_suffix(".js"))
+    _css = with_shared(Path(__file__).with_suffix(".css"))
     about = traitlets.Dict().tag(sync=True)
     """What does not change: round, reader, keys, colours, sides."""
     cells: traitlets.List = traitlets.List().tag(sync=True)
@@ -90,14 +88,10 @@ class Gallery(anywidget.AnyWidget):
         )
         self.on_msg(self._heard)
 
-    def _repr_mimebundle_(self, **options: Any) -> tuple[dict, dict]:
-        """Return the widget where a front end may be listening, and a picture for where none is."""
-        bundle, metadata = super()._repr_mimebundle_(**options) or ({}, {})
+    def still(self) -> tuple[bytes, str]:
+        """Return a sheet of the first cells, a PNG, and words."""
         words = f"{self._reading.reader}, {self._reading.round} round: {len(self._reading.keys):,} cells"
-        if not any(name in os.environ for name in _ALIVE):
-            bundle = {}
-        png = base64.b64encode(contact_sheet(self._reading, self._crops, near_um=self._near_um)).decode()
-        return bundle | {"image/png": png, "text/plain": words}, metadata
+        return contact_sheet(self._reading, self._crops, near_um=self._near_um), words
 
     def _heard(self, _: object, content: Mapping[str, Any], __: object) -> None:
         """Answer the front end; every answer to a decision is sent after the log has it on disk."""
