@@ -106,13 +106,16 @@ def test_a_sweep_killed_in_the_middle_does_no_cell_twice(put, sample, workplace)
     again = subprocess.run([*call, "--resume"], capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     after = read_log(workplace / "out")[len(before) :]
-    assert {row["run"] for row in after if row["event"] == "kept"} == done
-    assert not done & {row["run"] for row in after if row["event"] == "started"}
+    # a run that was whole when its parent died, before the parent could log it, is kept too
+    kept = {row["run"] for row in after if row["event"] == "kept"}
+    assert done <= kept
+    assert not kept & {row["run"] for row in after if row["event"] == "started"}
     finished = [row["run"] for row in before + after if row["event"] == "done"]
-    assert len(finished) == len(set(finished)) == 4
+    assert len(finished) == len(set(finished))
+    assert len(kept | set(finished)) == 4
     assert all(row["result"].startswith("stained=") for row in after if row["event"] != "started")
     assert all("share" in row["parameters"] or "seed" in row["run"] for row in after)
-    for run in done:  # the notebook itself ran once
+    for run in kept:  # the notebook itself ran once
         share, seed = (part.partition("=")[2] for part in run[run.index("[") + 1 : -1].split(","))
         assert len(list(ends.glob(f"{share}_{seed}_*"))) == 1
 
