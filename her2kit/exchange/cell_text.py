@@ -21,6 +21,9 @@ CLASS_RGB = {"0": (59, 111, 182), "1+": (246, 208, 77), "2+": (240, 138, 36), "3
 NOT_EVALUABLE = ("not evaluable", (138, 138, 138))
 OTHER = ("Other", (95, 141, 119))
 """QuPath's class of cells that are no tumour cells, for labels that say so."""
+_VARIANT = np.zeros(256, np.uint8)
+_VARIANT[list(b"0123456789abcdef")] = list(b"89ab" * 4)
+"""The hexadecimal digit whose two highest bits are replaced by the variant's."""
 
 
 def feature_id(slide_id: str, cell_id: str) -> str:
@@ -37,8 +40,8 @@ def cell_lines(rows: pd.DataFrame, names: Sequence[str], slide_id: str) -> tuple
     classes = [c if c in heads else None for c in rows["cell_class"].tolist()]
     dropped = 0
     lines = []
-    for cell_id, x, y, cell, nucleus, cell_class, measured in zip(
-        rows["cell_id"].tolist(),
+    for feature, x, y, cell, nucleus, cell_class, measured in zip(
+        _uuids(space, rows["cell_id"].tolist()),
         rows["x_px0"].tolist(),
         rows["y_px0"].tolist(),
         cell_text,
@@ -54,16 +57,27 @@ def cell_lines(rows: pd.DataFrame, names: Sequence[str], slide_id: str) -> tuple
             nucleus = b',"nucleusGeometry":' + nucleus
         lines.append(
             b'{"type":"Feature","id":"%b","geometry":%b%b,%b%b}}}'
-            % (_uuid5(space, cell_id), cell, nucleus, heads[cell_class], measured)
+            % (feature, cell, nucleus, heads[cell_class], measured)
         )
     return lines, mended + mended_nuclei, dropped
 
 
-def _uuid5(space: bytes, name: str) -> bytes:
-    """Return the text of a UUID5 (RFC 9562, 5.5): what `uuid.uuid5` gives, in a quarter of its time."""
-    h = hashlib.sha1(space + name.encode(), usedforsecurity=False).hexdigest()
-    variant = "89ab"[int(h[16], 16) & 3]
-    return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{variant}{h[17:20]}-{h[20:32]}".encode()
+def _uuids(space: bytes, names: Sequence[str]) -> list[bytes]:
+    """Return the texts of UUID5s (RFC 9562, 5.5): what `uuid.uuid5` gives, in a tenth of its time."""
+    base = hashlib.sha1(space, usedforsecurity=False)
+    digests = []
+    for name in names:
+        one = base.copy()
+        one.update(name.encode())
+        digests.append(one.digest())
+    hexes = np.frombuffer(b"".join(digests).hex().encode(), dtype=np.uint8).reshape(-1, 40)
+    texts = np.full((len(names), 36), ord("-"), dtype=np.uint8)
+    for start, end, at in ((0, 8, 0), (8, 12, 9), (12, 16, 14), (16, 20, 19), (20, 32, 24)):
+        texts[:, at : at + end - start] = hexes[:, start:end]
+    texts[:, 14] = ord("5")
+    texts[:, 19] = _VARIANT[hexes[:, 16]]
+    whole = texts.tobytes()
+    return [whole[k : k + 36] for k in range(0, len(whole), 36)]
 
 
 def _properties_head(cell_class: str | None) -> bytes:

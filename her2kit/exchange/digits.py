@@ -6,6 +6,7 @@ Python's own formatting takes about 100 ns a number, and a cell has about 120 of
 import numba
 import numpy as np
 
+_PAIRS = np.frombuffer("".join(f"{pair:02d}" for pair in range(100)).encode(), dtype=np.uint8)
 _BYTES_A_POINT = 36  # two numbers of at most 15 characters, brackets, commas
 
 
@@ -22,18 +23,25 @@ def _put_hundredths(out: np.ndarray, at: int, value: int) -> int:
     while whole >= bound:
         digits += 1
         bound *= ten
-    for k in range(digits - 1, -1, -1):
-        rest = whole // ten
-        out[at + k] = np.uint64(48) + (whole - rest * ten)
+    place = at + digits
+    while whole >= hundred:  # two digits a division
+        rest = whole // hundred
+        pair = np.uint64(2) * (whole - rest * hundred)
+        place -= 2
+        out[place] = _PAIRS[pair]
+        out[place + 1] = _PAIRS[pair + np.uint64(1)]
         whole = rest
+    if whole >= ten:
+        out[at] = _PAIRS[np.uint64(2) * whole]
+        out[at + 1] = _PAIRS[np.uint64(2) * whole + np.uint64(1)]
+    else:
+        out[at] = np.uint64(48) + whole
     at += digits
     if part > 0:
         out[at] = 46  # point
-        out[at + 1] = np.uint64(48) + part // ten
-        at += 2
-        if part % ten > 0:
-            out[at] = np.uint64(48) + part % ten
-            at += 1
+        out[at + 1] = _PAIRS[np.uint64(2) * part]
+        out[at + 2] = _PAIRS[np.uint64(2) * part + np.uint64(1)]
+        at += 3 if part % ten > 0 else 2
     return at
 
 
