@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from types import EllipsisType
 
+from her2kit.course.verdict import Verdict, judged
 from her2kit.scoring.counts import Counts
 from her2kit.scoring.guideline import GUIDELINES, Policies
 from her2kit.scoring.rules import decide
 
-OPEN = "Still open: replace ... by your answer and run the cell again."
-RIGHT = "Right."
+OPEN = Verdict("Still open: replace ... by your answer and run the cell again.", "open")
+RIGHT = Verdict("Right.", "right")
 SCORES = ("0", "1+", "2+", "3+")
 
 
+@judged
 def check_smallest_over_tenth(n: int, answer: int | EllipsisType) -> str:
     """Return whether ``answer`` is the smallest number of cells that is more than 10 % of ``n``."""
     if isinstance(answer, EllipsisType):
@@ -25,6 +27,7 @@ def check_smallest_over_tenth(n: int, answer: int | EllipsisType) -> str:
     return RIGHT
 
 
+@judged
 def check_rule(*, n: int, ci: int, cw: int, im: int, faint: int, answer: str | EllipsisType) -> str:
     """Return whether ``answer`` is the breast score of these counts.
 
@@ -51,6 +54,7 @@ def check_rule(*, n: int, ci: int, cw: int, im: int, faint: int, answer: str | E
     )
 
 
+@judged
 def check_tile_um(*, tile_px: int, mpp: float, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is the side in micrometres that ``tile_px`` pixels of ``mpp`` show."""
     if isinstance(answer, EllipsisType):
@@ -62,6 +66,7 @@ def check_tile_um(*, tile_px: int, mpp: float, answer: float | EllipsisType) -> 
     return "Not yet: one pixel shows mpp micrometres. How many micrometres lie side by side in the tile?"
 
 
+@judged
 def check_pixels_across(*, width_um: float, mpp: float, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is how many pixels of ``mpp`` a line of ``width_um`` covers across."""
     if isinstance(answer, EllipsisType):
@@ -73,6 +78,7 @@ def check_pixels_across(*, width_um: float, mpp: float, answer: float | Ellipsis
     return "Not yet: how often does one pixel fit into the width of the line? Do not round to whole pixels."
 
 
+@judged
 def check_reading(planted: Mapping[str, str | None], answers: Mapping[str, str | EllipsisType]) -> str:
     """Return which fields were read as planted by name, without saying what was planted.
 
@@ -85,7 +91,8 @@ def check_reading(planted: Mapping[str, str | None], answers: Mapping[str, str |
     """
     missing = [name for name in planted if isinstance(answers.get(name, ...), EllipsisType)]
     if missing:
-        return f"Still open: {', '.join(missing)}. Replace ... by a score and run the cell again."
+        words = f"Still open: {', '.join(missing)}. Replace ... by a score and run the cell again."
+        return Verdict(words, "open")
     strange = [name for name in planted if answers[name] not in SCORES]
     if strange:
         return f"No score: {', '.join(strange)}. Give one of {', '.join(SCORES)}, in quotes."

@@ -6,12 +6,14 @@ from types import EllipsisType
 import numpy as np
 
 from her2kit.course.exercises import OPEN, RIGHT
+from her2kit.course.verdict import judged
 from her2kit.scoring.agreement import kappa
 
 MATRIX = ((20, 4, 0, 0), (3, 15, 5, 0), (0, 4, 18, 2), (0, 0, 1, 28))
 """Slides by reference (rows 0, 1+, 2+, 3+) and reader (columns)."""
 
 
+@judged
 def check_quadratic_kappa(
     matrix: Sequence[Sequence[int]], *, answer: float | EllipsisType, within: float = 0.005
 ) -> str:
@@ -30,6 +32,7 @@ def check_quadratic_kappa(
     return "Not yet: 1 minus the squared distances seen, over those that the margins would give by chance."
 
 
+@judged
 def check_positive_agreement(
     matrix: Sequence[Sequence[int]], *, cut: int, answer: float | EllipsisType
 ) -> str:
@@ -54,6 +57,7 @@ def check_positive_agreement(
     )
 
 
+@judged
 def check_effective_cells(*, cells: int, design_effect: float, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is how many independent cells so many cells are worth."""
     if isinstance(answer, EllipsisType):
@@ -65,6 +69,7 @@ def check_effective_cells(*, cells: int, design_effect: float, answer: float | E
     return "Not yet: the design effect is the variance of the share over that of as many independent cells."
 
 
+@judged
 def check_ultralow(*, stained: int, cells: int, limit: float, answer: str | EllipsisType) -> str:
     """Return whether ``answer`` says what a score of 0 with so many stained cells may be called.
 

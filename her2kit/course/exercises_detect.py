@@ -5,8 +5,10 @@ from types import EllipsisType
 import numpy as np
 
 from her2kit.course.exercises import OPEN, RIGHT
+from her2kit.course.verdict import judged
 
 
+@judged
 def check_box_px(*, box_um: float, mpp: float, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is the side in pixels of a box of ``box_um`` at ``mpp``."""
     if isinstance(answer, EllipsisType):
@@ -20,6 +22,7 @@ def check_box_px(*, box_um: float, mpp: float, answer: float | EllipsisType) -> 
     return "Not yet: how many pixels of that size lie side by side in the box?"
 
 
+@judged
 def check_side(*, side_px: int, stride: int, answer: int | EllipsisType) -> str:
     """Return whether ``answer`` is the nearest side that is a multiple of the stride."""
     if isinstance(answer, EllipsisType):
@@ -33,6 +36,7 @@ def check_side(*, side_px: int, stride: int, answer: int | EllipsisType) -> str:
     return "That is a multiple, but not the nearest one."
 
 
+@judged
 def check_quality(
     *, n_true: int, n_found: int, n_hits: int, n_right: int, answer: tuple[float, float] | EllipsisType
 ) -> str:

@@ -7,10 +7,12 @@ from typing import TypeGuard
 import pandas as pd
 
 from her2kit.course.exercises import OPEN, RIGHT
+from her2kit.course.verdict import judged
 
 _CLOSE = 0.03
 
 
+@judged
 def check_times_chance(*, share: float, area: float, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` says how many times chance a share of the attention is.
 
@@ -32,6 +34,7 @@ def check_times_chance(*, share: float, area: float, answer: float | EllipsisTyp
     return "Not yet: chance gives a part as much attention as its share of the tile."
 
 
+@judged
 def check_places(*, side_px: int, stride: int, answer: int | EllipsisType) -> str:
     """Return whether ``answer`` is the number of places in the whole map of a square tile at a stride."""
     if isinstance(answer, EllipsisType):
@@ -46,6 +49,7 @@ def check_places(*, side_px: int, stride: int, answer: int | EllipsisType) -> st
     return "Not yet: one place every stride pixels, in both directions."
 
 
+@judged
 def check_trustworthy(table: pd.DataFrame, *, bound: float, answer: list[str] | EllipsisType) -> str:
     """Return whether ``answer`` names the methods that stay below a bound at every step of the cascade.
 
@@ -68,6 +72,7 @@ def check_trustworthy(table: pd.DataFrame, *, bound: float, answer: list[str] | 
     return f"Not yet: why did you leave out {wrong[0]}?"
 
 
+@judged
 def check_counterfactual(*, answer: str | EllipsisType) -> str:
     """Return whether ``answer`` names the experiment that proves what a map only suggests."""
     if isinstance(answer, EllipsisType):

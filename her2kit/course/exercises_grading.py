@@ -9,8 +9,10 @@ import pandas as pd
 
 from her2kit.course.exercises import OPEN, RIGHT
 from her2kit.course.grading_lab import grade
+from her2kit.course.verdict import judged
 
 
+@judged
 def check_tile_grade(shares: Mapping[str, float], *, answer: str | EllipsisType) -> str:
     """Return whether ``answer`` is the class of a tile with these shares, see `grading_lab.grade`."""
     if isinstance(answer, EllipsisType):
@@ -25,6 +27,7 @@ def check_tile_grade(shares: Mapping[str, float], *, answer: str | EllipsisType)
     return "Too low: the rules are tried from the top, and a stronger cell counts for the weaker rule, too."
 
 
+@judged
 def check_runs(grid: Mapping[str, Sequence[Any]], *, seeds: int, answer: int | EllipsisType) -> str:
     """Return whether ``answer`` is how many runs a full grid has, each with so many seeds."""
     if isinstance(answer, EllipsisType):
@@ -39,6 +42,7 @@ def check_runs(grid: Mapping[str, Sequence[Any]], *, seeds: int, answer: int | E
     return "Not yet: how many values has each factor, and how many ways are there to pick one of each?"
 
 
+@judged
 def check_calibration(bins: pd.DataFrame, *, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is the expected calibration error of these bins, to two digits.
 

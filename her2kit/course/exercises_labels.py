@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 
 from her2kit.course.exercises import OPEN, RIGHT
+from her2kit.course.verdict import judged
 from her2kit.labels.autolabel import patch_rule
 from her2kit.labels.ranking import expected_gain
 
 
+@judged
 def check_rule_of_patches(
     cells: Sequence[tuple[str, str]], *, answer: Sequence[str | None] | EllipsisType
 ) -> str:
@@ -28,6 +30,7 @@ def check_rule_of_patches(
     return f"Not yet: look at cell {k + 1}, called {cells[k][1]} in a patch of class {cells[k][0]}."
 
 
+@judged
 def check_greatest_lift(*, rate: float, share: float, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is the greatest lift of any order when ``rate`` of the labels are wrong."""
     if isinstance(answer, EllipsisType):
@@ -40,6 +43,7 @@ def check_greatest_lift(*, rate: float, share: float, answer: float | EllipsisTy
     return "Too low: how many wrong labels could the reviewed part hold, and how many does chance put there?"
 
 
+@judged
 def check_first_to_review(
     posterior: Mapping[str, Sequence[float]], given: Mapping[str, int], *, answer: str | EllipsisType
 ) -> str:
@@ -55,6 +59,7 @@ def check_first_to_review(
     return "Not yet: what is the chance that its label is wrong? Unsure is not the same as probably wrong."
 
 
+@judged
 def check_place_on_slide(
     *, xy_tile: tuple[float, float], corner_px0: tuple[float, float], mpp: float, slide_mpp: float,
     answer: tuple[float, float] | EllipsisType,

@@ -6,8 +6,10 @@ from types import EllipsisType
 import numpy as np
 
 from her2kit.course.exercises import OPEN, RIGHT
+from her2kit.course.verdict import judged
 
 
+@judged
 def check_dice(truth: np.ndarray, predicted: np.ndarray, *, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is the Dice coefficient of two bool arrays, to a hundredth."""
     if isinstance(answer, EllipsisType):
@@ -25,6 +27,7 @@ def check_dice(truth: np.ndarray, predicted: np.ndarray, *, answer: float | Elli
     return "Not yet: count the squares of the truth, of the prediction, and those of both."
 
 
+@judged
 def check_iou_of_dice(*, dice: float, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is the IoU of a class whose Dice is ``dice``."""
     if isinstance(answer, EllipsisType):
@@ -38,6 +41,7 @@ def check_iou_of_dice(*, dice: float, answer: float | EllipsisType) -> str:
     return "Not yet: take 100 squares in each area, and see how many must overlap for that Dice."
 
 
+@judged
 def check_pairs(*, side_px: int, token_px: int, shrink: int, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is how many pairs a stage compares.
 
@@ -62,6 +66,7 @@ def check_pairs(*, side_px: int, token_px: int, shrink: int, answer: float | Ell
     return "Not yet: how many tokens are there in all, and with how many keys is each compared?"
 
 
+@judged
 def check_kept(truth: np.ndarray, *, unannotated: int, answer: int | EllipsisType) -> str:
     """Return whether ``answer`` is how many pixels of a mask count in a figure."""
     if isinstance(answer, EllipsisType):

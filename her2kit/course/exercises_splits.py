@@ -5,10 +5,12 @@ from types import EllipsisType
 import pandas as pd
 
 from her2kit.course.exercises import OPEN, RIGHT
+from her2kit.course.verdict import judged
 from her2kit.learning.leakage import find_leaks
 from her2kit.learning.splits import split
 
 
+@judged
 def check_test_slides(*, slides: int, share: float, answer: int | EllipsisType) -> str:
     """Return whether ``answer`` is how many of ``slides`` go to a part of ``share``, to one slide."""
     if isinstance(answer, EllipsisType):
@@ -20,6 +22,7 @@ def check_test_slides(*, slides: int, share: float, answer: int | EllipsisType) 
     return "Not yet: what share of the slides, not of the tiles?"
 
 
+@judged
 def check_unit(table: pd.DataFrame, *, answer: str | EllipsisType) -> str:
     """Return whether a split by the column ``answer`` keeps slides and patients whole, for several seeds."""
     if isinstance(answer, EllipsisType):
@@ -38,6 +41,7 @@ def check_unit(table: pd.DataFrame, *, answer: str | EllipsisType) -> str:
     return RIGHT
 
 
+@judged
 def check_leaking_rows(table: pd.DataFrame, *, answer: list[int] | EllipsisType) -> str:
     """Return whether without the rows ``answer`` nothing leaks, and no row was taken out for nothing."""
     if isinstance(answer, EllipsisType):
@@ -55,6 +59,7 @@ def check_leaking_rows(table: pd.DataFrame, *, answer: list[int] | EllipsisType)
     return RIGHT
 
 
+@judged
 def check_models(*, outer: int, inner: int, answer: int | EllipsisType) -> str:
     """Return whether ``answer`` is how many models nested folds train for one choice of settings.
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import EllipsisType
 
 from her2kit.course.exercises import OPEN, RIGHT
+from her2kit.course.verdict import Verdict, judged
 
 MAY_NORMALISE = {
     "score HER2": "raw",
@@ -20,6 +21,7 @@ _HINTS = {
 }
 
 
+@judged
 def check_field_px(*, um: float, mpp: float, level: int, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is how many pixels of a level, each half as fine as the last, span ``um``."""
     if isinstance(answer, EllipsisType):
@@ -36,11 +38,12 @@ def check_field_px(*, um: float, mpp: float, level: int, answer: float | Ellipsi
     return f"Not yet: how many micrometres wide is one pixel of level {level}?"
 
 
+@judged
 def check_may_normalise(answers: Mapping[str, str | EllipsisType]) -> str:
     """Return which answers, ``raw`` or ``normalised``, to think about again."""
     open_ones = [work for work in MAY_NORMALISE if isinstance(answers.get(work, ...), EllipsisType)]
     if open_ones:
-        return f"Still open: {', '.join(open_ones)}. Write 'raw' or 'normalised'."
+        return Verdict(f"Still open: {', '.join(open_ones)}. Write 'raw' or 'normalised'.", "open")
     strange = [work for work, word in answers.items() if word not in ("raw", "normalised")]
     if strange:
         return f"{answers[strange[0]]!r} is no answer: write 'raw' or 'normalised'."

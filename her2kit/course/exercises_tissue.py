@@ -7,10 +7,12 @@ from typing import TypeGuard
 import pandas as pd
 
 from her2kit.course.exercises import OPEN, RIGHT
+from her2kit.course.verdict import judged
 
 _SHARE = 0.005
 
 
+@judged
 def check_f1(confusion: pd.DataFrame, *, name: str, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is the F1 of a class, to two digits.
 
@@ -36,6 +38,7 @@ def check_f1(confusion: pd.DataFrame, *, name: str, answer: float | EllipsisType
     return "Not yet: twice the hits, over all tiles in the row and all in the column."
 
 
+@judged
 def check_area_mm2(*, tiles: int, side_px: int, mpp: float, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is the area, in mm2, of square tiles of ``side_px`` pixels."""
     if isinstance(answer, EllipsisType):
@@ -48,6 +51,7 @@ def check_area_mm2(*, tiles: int, side_px: int, mpp: float, answer: float | Elli
     return "Not yet: how many um is one side, how many um2 one tile, how many mm2 all of them?"
 
 
+@judged
 def check_pdl1(
     *, tumour: int, positive_tumour: int, positive_immune: int, answer: Mapping[str, float | EllipsisType]
 ) -> str:
@@ -67,6 +71,7 @@ def check_pdl1(
     return f"Not yet: {wrong[0]} is a percentage of the viable tumour cells."
 
 
+@judged
 def check_fault(*, answer: str | EllipsisType) -> str:
     """Return whether ``answer`` names what softmax before cross-entropy does to a sure mistake."""
     if isinstance(answer, EllipsisType):

@@ -5,9 +5,11 @@ from types import EllipsisType
 import numpy as np
 
 from her2kit.course.exercises import OPEN, RIGHT
+from her2kit.course.verdict import judged
 from her2kit.regions.map_features import major_axis
 
 
+@judged
 def check_level(*, slide_mpp: float, mpp: float, answer: int | EllipsisType) -> str:
     """Return whether ``answer`` is the coarsest level, each half as fine as the last, not above ``mpp``."""
     if isinstance(answer, EllipsisType):
@@ -22,6 +24,7 @@ def check_level(*, slide_mpp: float, mpp: float, answer: int | EllipsisType) -> 
     return "That is fine enough, but a coarser level is, too, and has fewer pixels to read."
 
 
+@judged
 def check_tolerance_px(*, axis_um: float, mpp: float, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is what 5 % of an axis is in pixels."""
     if isinstance(answer, EllipsisType):
@@ -36,6 +39,7 @@ def check_tolerance_px(*, axis_um: float, mpp: float, answer: float | EllipsisTy
     return "Not yet: take a twentieth of the axis, and ask how often a pixel fits into it."
 
 
+@judged
 def check_axis(tumour: np.ndarray, *, mpp: float, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is the longest diameter in um of the largest part of a bool array, to 3 %."""
     if isinstance(answer, EllipsisType):
@@ -54,6 +58,7 @@ def check_axis(tumour: np.ndarray, *, mpp: float, answer: float | EllipsisType) 
     return "Not yet: which part is the largest, and which two of its pixels lie farthest apart?"
 
 
+@judged
 def check_total(*, auc: float, within: int, tumours: int, answer: float | EllipsisType) -> str:
     """Return whether ``answer`` is R4's total."""
     if isinstance(answer, EllipsisType):
