@@ -6,8 +6,9 @@ text, so that it reads in light and dark JupyterLab, on a page that works offlin
 
 import functools
 import html
+import re
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 KINDS = {"open": "#8a8f98", "not_yet": "#d08700", "right": "#1f8a52", "said": "#3b6fb6"}
 """Kind to the colour of the edge: nothing given yet, a hint, right, noted or told."""
@@ -60,3 +61,10 @@ def judged(check: Callable[P, str]) -> Callable[P, Verdict]:
         return words if isinstance(words, Verdict) else Verdict(words, "not_yet")
 
     return judge
+
+
+def shown_kind(cell: Any) -> str | None:
+    """Return the kind of the last verdict in a code cell's outputs, or None where there is none."""
+    pages = ["".join(o.get("data", {}).get("text/html", "")) for o in cell.get("outputs", [])]
+    kinds = re.findall(rf'<div class="{_CLASS}(\w+)"', "\n".join(pages))
+    return kinds[-1] if kinds else None

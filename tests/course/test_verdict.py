@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from her2kit.course.verdict import KINDS, Verdict, judged
+from her2kit.course.verdict import KINDS, Verdict, judged, shown_kind
 
 
 def test_it_is_its_words():
@@ -57,3 +57,20 @@ def test_plain_words_of_a_check_are_a_hint_and_verdicts_stay():
     assert check(3, above=2) is right
     assert (check(1, above=2), check(1, above=2).kind) == ("Too low.", "not_yet")
     assert check.__doc__ == "Return whether it is above."
+
+
+def test_the_kind_is_read_back_from_a_cell():
+    import nbformat
+
+    def show(*verdicts):
+        outputs = [
+            nbformat.v4.new_output("display_data", data={"text/html": v._repr_html_(), "text/plain": repr(v)})
+            for v in verdicts
+        ]
+        return nbformat.v4.new_code_cell("check()", outputs=outputs)
+
+    assert shown_kind(show(Verdict("No.", "not_yet"), Verdict("Yes.", "right"))) == "right"
+    assert shown_kind(show()) is None
+    printed = nbformat.v4.new_output("stream", text='<div class="her2kit-verdict her2kit-right">')
+    assert shown_kind(nbformat.v4.new_code_cell("x", outputs=[printed])) is None
+    assert shown_kind(nbformat.v4.new_markdown_cell("x")) is None
