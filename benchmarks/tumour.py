@@ -21,11 +21,12 @@ from her2kit.exchange.whole import whole_file
 from her2kit.learning import tumour_model_file
 from her2kit.learning.augment import Augmentation
 from her2kit.learning.tumour_folds import cross_validate, feature_table
-from her2kit.learning.tumour_map import FAST, FAST_SETTINGS, TumourMapper, load, load_map
+from her2kit.learning.tumour_map import FAST, FAST_SETTINGS, TumourMapper, load
 from her2kit.learning.tumour_scores import WITHIN, by_size, figures, scores
 from her2kit.learning.tumour_sections import LOW_MPP
 from her2kit.manifest import read_manifest
 from her2kit.phantom.frozen import FROZEN_SITES, make_frozen_cohort
+from her2kit.regions.tumour_map import load_map
 from her2kit.slides.slide import open_slide
 from her2kit.slides.tiles import tile_grid
 from her2kit.slides.tissue import find_tissue

@@ -103,6 +103,10 @@ def score(
         str | None,
         typer.Option(help="none (default), auto, or a GeoJSON of the regions that hold invasive tumour."),
     ] = None,
+    tumour_map: Annotated[
+        str | None,
+        typer.Option(help="A tumour map (.npz), or a folder of <slide_id>.npz, to show in the report."),
+    ] = None,
     ish: Annotated[
         str | None, typer.Option(help="amplified, not_amplified, group1 to group5, unknown.")
     ] = None,
@@ -132,7 +136,7 @@ def score(
         _wrong_call("no slide given; name slides or pass --manifest FILE.csv")
     _one_place(workers, scheduler)
     given: dict[str, Any] = {
-        "mpp": mpp, "guideline": guideline, "tumour": tumour, "ish": ish,
+        "mpp": mpp, "guideline": guideline, "tumour": tumour, "tumour_map": tumour_map, "ish": ish,
         "control": control, "stain": stain, "detector": detector, "workers": threads,
     }  # fmt: skip
     try:

@@ -23,6 +23,7 @@ from her2kit.manifest import read_manifest
 from her2kit.measure import Progress
 from her2kit.pipeline import score_slide
 from her2kit.provenance import sha256_of
+from her2kit.regions.tumour_map import map_path
 from her2kit.report.cohort_report import PAGE, write_cohort_report
 from her2kit.settings import ScoreSettings
 
@@ -68,6 +69,10 @@ def jobs_of(slides: Sequence[Path], manifest: Path | None, given: Mapping[str, A
     if tumour not in ("none", "auto") and not Path(tumour).is_file():
         raise ValueError(
             f"tumour={tumour!r} is not a file; pass none, auto, or a GeoJSON with the tumour regions"
+        )
+    if (tumour_map := given.get("tumour_map")) is not None and not Path(tumour_map).exists():
+        raise ValueError(
+            f"tumour_map={tumour_map!r} does not exist; pass a map (.npz), or a folder of <slide_id>.npz"
         )
     jobs = [Job(Path(path), Path(path).stem, ScoreSettings(**given)) for path in slides]
     if manifest is not None:
@@ -171,16 +176,19 @@ def failed_record(job: Job, words: str) -> Record:
 def _finished(folder: Path, job: Job) -> Record | None:
     """Return the record of a slide that is whole, else None.
 
-    It must come from this version, the same slide, the same settings, and tumour regions older than it.
+    It must come from this version, the same slide and settings, and be younger than its tumour regions and
+    map.
     """
-    path, tumour = folder / "score.json", job.settings.tumour
+    path, tumour, shown = folder / "score.json", job.settings.tumour, job.settings.tumour_map
+    sources = [Path(tumour)] if tumour not in ("none", "auto") else []
+    sources += [map_path(shown, job.slide_id)] if shown is not None else []
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         was = record["provenance"]
         same = (
             was["versions"]["her2kit"] == __version__
             and was["parameters"] == json.loads(json.dumps(job.settings.record()))
-            and (tumour in ("none", "auto") or Path(tumour).stat().st_mtime_ns < path.stat().st_mtime_ns)
+            and all(source.stat().st_mtime_ns < path.stat().st_mtime_ns for source in sources)
             and was["sha256"] == sha256_of(job.path)
         )
     except (OSError, ValueError, KeyError, TypeError):  # not there, not whole, or not ours

@@ -11,7 +11,7 @@ Measuring looks at pixels and takes minutes. Grading takes a second, so another 
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from her2kit.measure import Measured, Progress, measure_slide
 from her2kit.provenance import provenance
 from her2kit.regions.compartments import compartments_of, compartments_on, invasive_regions
 from her2kit.regions.tissue_map import REGION_NAMES, TissueMap
+from her2kit.regions.tumour_map import TumourMap, map_for
 from her2kit.scoring.gates import tumour_map_gate
 from her2kit.scoring.guideline import GUIDELINES
 from her2kit.settings import ScoreSettings
@@ -104,6 +105,9 @@ def grade_slide(measured: Measured, settings: ScoreSettings | None = None) -> Sl
         "provenance": provenance(measured.path, settings),
     }
     pictures = pictures_of(measured.slide, measured.tissue, regions, tissue_map=mapped)
+    if settings.tumour_map is not None:
+        shown = _tumour_map(settings, measured.slide_id, measured.slide)
+        pictures = replace(pictures, tumour_probability=shown.probability)
     return SlideReport(record, cells, found.regions, pictures, outlines)
 
 
@@ -128,9 +132,11 @@ def score_slide(
     """
     settings = settings or ScoreSettings()
     regions = _tumour_regions(settings)
-    if regions:  # bad ones fail before the minutes, not after
+    if regions or settings.tumour_map is not None:  # bad ones fail before the minutes, not after
         with open_slide(path, mpp=settings.mpp) as slide:
             _check_place(regions, slide, settings)
+            if settings.tumour_map is not None:
+                _tumour_map(settings, slide_id or slide.slide_id, slide)
     with measure_slide(path, settings, slide_id=slide_id, progress=progress, say=say) as measured:
         report = grade_slide(measured, settings)
         if out is not None:
@@ -175,6 +181,10 @@ def _tumour_regions(settings: ScoreSettings) -> list[Region]:
             " 'invasive'"
         )
     return regions
+
+
+def _tumour_map(settings: ScoreSettings, slide_id: str, slide: Slide) -> TumourMap:
+    return map_for(str(settings.tumour_map), slide_id, (slide.width_px0, slide.height_px0))
 
 
 def _map_of(measured: Measured) -> TissueMap | None:

@@ -40,10 +40,10 @@ def replay_command(path: str | os.PathLike, settings: ScoreSettings) -> str:
     """Return the command line that scores the slide again in the same way; of policies, one has a flag."""
     default = ScoreSettings()
     words = ["her2kit", "score", str(path)]
-    for name in ("mpp", "guideline", "tumour", "ish", "control", "stain", "detector"):
+    for name in ("mpp", "guideline", "tumour", "tumour_map", "ish", "control", "stain", "detector"):
         value = getattr(settings, name)
         if value != getattr(default, name):
-            words += [f"--{name}", str(value)]
+            words += [f"--{name.replace('_', '-')}", str(value)]
     if settings.policies.limit_of_detection is not None:
         words += ["--limit-of-detection", str(settings.policies.limit_of_detection)]
     return shlex.join(words)

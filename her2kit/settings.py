@@ -27,6 +27,9 @@ class ScoreSettings:
     tumour: str = "none"
     """``none``; ``auto``, where the shipped model maps the tissue; or the path of a GeoJSON with the regions
     that hold invasive tumour."""
+    tumour_map: str | None = None
+    """A tumour map (``.npz``), or a folder of ``<slide_id>.npz``: shown in the report, never part of the
+    score."""
     ish: str = "unknown"
     """Result of in situ hybridisation; changes the category, never the score."""
     control: str = "unknown"

@@ -47,6 +47,7 @@ BESIDE = {
         "slides",
         "stain",
         "regions.map_features",
+        "regions.tumour_map",
         "cells.table",
         "cells.matching",
         "cells.boxes",

@@ -18,11 +18,12 @@ import pandas as pd
 
 from her2kit.course.data import kept_below
 from her2kit.course.processes import cores
-from her2kit.learning.tumour_map import TumourMap, load, load_map, tumour_logit
+from her2kit.learning.tumour_map import load, tumour_logit
 from her2kit.learning.tumour_sections import Section, section_of, tumour_mask, tumour_regions
 from her2kit.manifest import read_manifest
 from her2kit.phantom.frozen import make_frozen_cohort
 from her2kit.regions.map_features import SCALES, MajorAxis, major_axis
+from her2kit.regions.tumour_map import TumourMap, load_map
 
 R4_STEPS: dict[str, float] = {
     "U-Net": 0.5507, "FPN": 0.5867, "FPN, CycleGAN": 0.5362, "FPN, whitened": 0.6087,

@@ -16,7 +16,7 @@ import pandas as pd
 from her2kit.errors import ManifestError, SlideError
 from her2kit.learning.splits import folds
 from her2kit.learning.train_settings import TrainSettings
-from her2kit.learning.tumour_map import SETTINGS, TumourMap, TumourMapper, load_map, train
+from her2kit.learning.tumour_map import SETTINGS, TumourMapper, train
 from her2kit.learning.tumour_sections import (
     LABELS,
     LOW_MPP,
@@ -27,6 +27,7 @@ from her2kit.learning.tumour_sections import (
     true_axis_um,
     tumour_regions,
 )
+from her2kit.regions.tumour_map import TumourMap, load_map
 from her2kit.slides.slide import open_slide
 from her2kit.stain.basis import StainBasis
 

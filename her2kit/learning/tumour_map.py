@@ -17,9 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from her2kit.errors import SlideError
 from her2kit.exchange.card import Card, read_card
-from her2kit.exchange.whole import whole_file
 from her2kit.learning import weights
 from her2kit.learning.augment import Augmentation
 from her2kit.learning.model import build, from_card
@@ -28,7 +26,7 @@ from her2kit.learning.torchvision_ops import ensure_torchvision
 from her2kit.learning.train_settings import TrainSettings
 from her2kit.learning.training import Trained, fit
 from her2kit.learning.tumour_sections import LABELS, LOW_MPP, Section, TumourTiles, section_of
-from her2kit.regions.map_features import MajorAxis, major_axis, map_features
+from her2kit.regions.tumour_map import TumourMap, load_map  # noqa: F401 - notebook 12 takes it from here
 from her2kit.slides.windows import blended
 from her2kit.stain.basis import StainBasis
 
@@ -50,55 +48,6 @@ INPUTS = ("scaled", "min-max", "whitened", "instance")
 """How a tile becomes input: 0..255 to -1..1; its own range to 0..1; its mean and s.d. to 0 and 1; the same
 for each channel."""
 LIMITS = ("Research and teaching only.",)
-
-
-@dataclass(frozen=True, slots=True)
-class TumourMap:
-    """The probability of tumour over one section."""
-
-    slide_id: str
-    probability: np.ndarray
-    """uint8 (h, w), 255 times the probability."""
-    tissue: np.ndarray
-    """bool (h, w)."""
-    mpp: float
-    """Micrometres per pixel of the map."""
-    scale: float
-    """Level-0 pixels per pixel of the map."""
-    status: str = "raw"
-    """Of the section's stain."""
-    model_sha256: str = ""
-    """Of the weights that drew it."""
-
-    def axis(self, *, threshold: float = 0.5) -> MajorAxis:
-        """Return the longest diameter of the largest tumour; of length 0 where there is none."""
-        return major_axis(self.probability / 255.0, um_per_px=self.mpp, threshold=threshold)
-
-    def features(self) -> dict[str, float]:
-        """Return the 28 features, by `her2kit.regions.map_features.FEATURES`."""
-        return map_features(self.probability / 255.0, um_per_px=self.mpp, tissue=self.tissue)
-
-    def save(self, path: str | Path) -> None:
-        """Write the map as ``.npz``, whole or not at all; it holds numbers and words only."""
-        with whole_file(path) as part:
-            np.savez_compressed(part, **{name: getattr(self, name) for name in self.__slots__})
-
-
-def load_map(path: str | Path) -> TumourMap:
-    """Read a map that was saved.
-
-    Raises
-    ------
-    SlideError
-        If the file is missing or is no tumour map.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            values = {name: found[name] for name in TumourMap.__slots__}
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise SlideError(f"{path}: is no tumour map ({type(error).__name__}); map the slide again") from error
-    whole = {name: v if v.ndim else v.item() for name, v in values.items()}
-    return TumourMap(**whole)
 
 
 class TumourSegmentation:

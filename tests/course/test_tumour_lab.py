@@ -10,8 +10,9 @@ from her2kit.course import tumour_lab as lab
 from her2kit.exchange.card import Card
 from her2kit.learning import weights
 from her2kit.learning.model import build
-from her2kit.learning.tumour_map import FAST, TASK, TumourMap, load_map
+from her2kit.learning.tumour_map import FAST, TASK
 from her2kit.learning.tumour_sections import LABELS, section_of
+from her2kit.regions.tumour_map import TumourMap, load_map
 
 MPP = 14.144
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from her2kit.errors import ManifestError, MppError, SlideError
+from her2kit.errors import ManifestError, MppError
 from her2kit.exchange.card import Card, read_card
 from her2kit.learning.model import build
 from her2kit.learning.train_settings import TrainSettings, plateau_share
@@ -19,11 +19,9 @@ from her2kit.learning.tumour_map import (
     INPUTS,
     SETTINGS,
     TASK,
-    TumourMap,
     TumourMapper,
     TumourSegmentation,
     load,
-    load_map,
     train,
     tumour_logit,
     tumour_loss,
@@ -42,6 +40,7 @@ from her2kit.learning.tumour_sections import (
 from her2kit.manifest import read_manifest
 from her2kit.phantom.frozen import make_frozen_cohort
 from her2kit.regions.map_features import FEATURES
+from her2kit.regions.tumour_map import load_map
 from her2kit.slides.pyramid import write_pyramid
 from her2kit.stain.basis import StainBasis
 
@@ -253,19 +252,6 @@ def test_a_network_is_shown_the_stain_that_it_learned(cohort):
         raw.map(normalised.read(row))
     unfitted = replace(normalised.read(row), status="raw: too little stain")
     assert normalised.map(unfitted).status == "raw: too little stain"
-
-
-def test_a_map_is_kept_and_read_without_pickle(tmp_path):
-    found = mapper(redness_net()).map(section())
-    found.save(tmp_path / "m.npz")
-    again = load_map(tmp_path / "m.npz")
-    for name in TumourMap.__slots__:
-        assert np.array_equal(getattr(again, name), getattr(found, name))
-    (tmp_path / "bad.npz").write_bytes(b"PK" + b"x" * 50)
-    np.savez(tmp_path / "pickled.npz", slide_id=np.array([{}], dtype=object))
-    for name in ("bad", "pickled", "missing"):
-        with pytest.raises(SlideError, match=f"{name}.npz: is no tumour map"):
-            load_map(tmp_path / f"{name}.npz")
 
 
 def test_no_map_comes_from_a_network_that_knew_the_patient(mapped):

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from her2kit.course.tumour_lab import R4_STEPS, at_scales
-from her2kit.learning.tumour_map import TumourMap
 from her2kit.regions.map_features import FEATURES
+from her2kit.regions.tumour_map import TumourMap
 from her2kit.report import tumour_model_plots
 
 
