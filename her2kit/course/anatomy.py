@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from her2kit.course.clean import MAX_BYTES, stamp_of
+from her2kit.course.minutes import code_lines
 from her2kit.course.notebooks import cell_name, code_stamp, read_notebook, tagged
 from her2kit.course.parameters import OUT_DIR, read_parameters
 from her2kit.errors import Her2Error
@@ -29,11 +30,6 @@ def findings(path: Path) -> list[str]:
     notebook = read_notebook(path)
     found = [*_opening(notebook), *_tags(notebook, path.stem), *_sections(notebook), *_size(notebook, path)]
     return [*found, *_outputs(notebook), *_stamp(notebook)]
-
-
-def code_lines(source: str) -> int:
-    """Return the number of lines that are neither blank nor a comment alone."""
-    return sum(1 for line in source.splitlines() if line.strip() and not line.strip().startswith("#"))
 
 
 def _words(text: str) -> int:

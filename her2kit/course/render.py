@@ -2,22 +2,24 @@
 
 This is the one way in which outputs get into the repository. A notebook that raises, or grows too large,
 stays as it was. Nothing machine-made is in the outputs because the run happens in the notebook's own folder,
-with relative paths.
+with relative paths. How long it took goes into the opening (``minutes``), so render on an idle computer.
 """
 
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from her2kit.course.clean import MAX_BYTES, clean_notebook
+from her2kit.course.minutes import write_minutes
 from her2kit.course.notebooks import cell_name, read_notebook
 from her2kit.course.processes import Processes
 from her2kit.exchange.whole import whole_file
 
 
 def render_notebook(path: Path) -> str | None:
-    """Run the notebook with its defaults and write the cleaned outputs into it.
+    """Run the notebook with its defaults; write the cleaned outputs and the measured minutes into it.
 
     Returns
     -------
@@ -27,11 +29,13 @@ def render_notebook(path: Path) -> str | None:
     import nbformat
 
     with tempfile.TemporaryDirectory() as scratch:
-        target = Path(scratch, path.name)
+        target, begun = Path(scratch, path.name), time.monotonic()
         failure = Processes(workers=1).execute(path, target, {}, lambda cells: None)
         if failure:
             return "\n    ".join([f"failed in {failure['cell']}: {failure['error']}", *failure["lines"]])
-        notebook = clean_notebook(read_notebook(target))
+        seconds, executed = time.monotonic() - begun, read_notebook(target)
+    write_minutes(executed, seconds)
+    notebook = clean_notebook(executed)
     text = nbformat.writes(notebook, version=4) + "\n"
     if len(text.encode()) > MAX_BYTES:
         return f"{len(text.encode()):,} bytes, above {MAX_BYTES:,}; largest outputs: {_largest(notebook)}"

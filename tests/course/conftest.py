@@ -12,7 +12,7 @@ You will learn
 - to divide;
 - to read a bar.
 
-Needs: nothing. Produces: two numbers. Minutes: 1. Research and teaching only.
+Needs: nothing. Produces: two numbers. **Takes** 7 minutes to run and 9 to read. Research and teaching only.
 """
 PARAMETERS = """n_cells = 40  # cells
 share = 0.25  # of cells that are stained

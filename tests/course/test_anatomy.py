@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from her2kit.course.anatomy import code_lines, findings
+from her2kit.course.anatomy import findings
 from her2kit.course.clean import STAMP
 from her2kit.course.notebooks import code_stamp
 
@@ -98,7 +98,3 @@ def test_results_must_follow_parameters(found):
         notebook.cells.insert(1, notebook.cells.pop(9))
 
     assert "the cell tagged results stands before the one tagged parameters" in found(change)
-
-
-def test_blank_lines_and_comments_are_no_code():
-    assert code_lines("# why\n\nx = 1  # y\n   \n  # z\nprint(x)") == 2

@@ -25,6 +25,7 @@ def test_rendered_twice_is_the_same_bytes_and_follows_the_anatomy(put, workplace
     notebook = read_notebook(rendered)
     assert notebook.metadata["her2kit"]["code_sha256"] == code_stamp(notebook)
     assert set(notebook.metadata) == {"kernelspec", "language_info", "her2kit"}
+    assert "**Takes** a minute to run and 2 to read." in notebook.cells[0].source
     assert notebook.cells[4].outputs[0].text == "10\n"
     assert notebook.cells[6].outputs[0].data["image/png"]
     assert [c.execution_count for c in notebook.cells if c.cell_type == "code"] == [1, 2, 3, 4, 5, 6]
