@@ -1,25 +1,19 @@
 """Checks of the notebooks' exercises: an open answer is reported, a wrong one gets a hint, not the answer."""
 
 from collections.abc import Mapping
-from types import EllipsisType
 
-from her2kit.course.verdict import Verdict, judged
+from her2kit.course.judging import RIGHT, by_name, judged, number, whole, word
+from her2kit.course.verdict import Verdict
 from her2kit.scoring.counts import Counts
 from her2kit.scoring.guideline import GUIDELINES, Policies
 from her2kit.scoring.rules import decide
 
-OPEN = Verdict("Still open: replace ... by your answer and run the cell again.", "open")
-RIGHT = Verdict("Right.", "right")
 SCORES = ("0", "1+", "2+", "3+")
 
 
-@judged
-def check_smallest_over_tenth(n: int, answer: int | EllipsisType) -> str:
+@judged(whole, "Cells are whole: give a whole number.")
+def check_smallest_over_tenth(n: int, answer: int) -> str:
     """Return whether ``answer`` is the smallest number of cells that is more than 10 % of ``n``."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if isinstance(answer, bool) or not isinstance(answer, int):
-        return "Cells are whole: give a whole number."
     if 10 * answer <= n:
         return f"Not yet: is {answer} of {n} more than 10 %, or at most 10 %?"
     if 10 * (answer - 1) > n:
@@ -27,8 +21,8 @@ def check_smallest_over_tenth(n: int, answer: int | EllipsisType) -> str:
     return RIGHT
 
 
-@judged
-def check_rule(*, n: int, ci: int, cw: int, im: int, faint: int, answer: str | EllipsisType) -> str:
+@judged(word, "Give one of '0', '1+', '2+', '3+', in quotes.")
+def check_rule(*, n: int, ci: int, cw: int, im: int, faint: int, answer: str) -> str:
     """Return whether ``answer`` is the breast score of these counts.
 
     Parameters
@@ -39,8 +33,6 @@ def check_rule(*, n: int, ci: int, cw: int, im: int, faint: int, answer: str | E
         Complete and intense; complete, weak or moderate; incomplete, moderate or intense; incomplete and
         faint.
     """
-    if isinstance(answer, EllipsisType):
-        return OPEN
     if answer not in SCORES:
         return f"{answer!r} is no score: give one of '0', '1+', '2+', '3+'."
     counts = Counts(n - ci - cw - im - faint, faint, cw + im, ci, ci=ci, cw=cw, im=im)
@@ -54,11 +46,9 @@ def check_rule(*, n: int, ci: int, cw: int, im: int, faint: int, answer: str | E
     )
 
 
-@judged
-def check_tile_um(*, tile_px: int, mpp: float, answer: float | EllipsisType) -> str:
+@judged(number, "Not yet: give a number of micrometres.")
+def check_tile_um(*, tile_px: int, mpp: float, answer: float) -> str:
     """Return whether ``answer`` is the side in micrometres that ``tile_px`` pixels of ``mpp`` show."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     if _near(answer, tile_px * mpp):
         return RIGHT
     if _near(answer, tile_px / mpp):
@@ -66,11 +56,9 @@ def check_tile_um(*, tile_px: int, mpp: float, answer: float | EllipsisType) -> 
     return "Not yet: one pixel shows mpp micrometres. How many micrometres lie side by side in the tile?"
 
 
-@judged
-def check_pixels_across(*, width_um: float, mpp: float, answer: float | EllipsisType) -> str:
+@judged(number, "Not yet: give a number of pixels.")
+def check_pixels_across(*, width_um: float, mpp: float, answer: float) -> str:
     """Return whether ``answer`` is how many pixels of ``mpp`` a line of ``width_um`` covers across."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     if _near(answer, width_um / mpp):
         return RIGHT
     if _near(answer, width_um * mpp):
@@ -78,8 +66,8 @@ def check_pixels_across(*, width_um: float, mpp: float, answer: float | Ellipsis
     return "Not yet: how often does one pixel fit into the width of the line? Do not round to whole pixels."
 
 
-@judged
-def check_reading(planted: Mapping[str, str | None], answers: Mapping[str, str | EllipsisType]) -> str:
+@judged(by_name, "Give a score for each field, by its letter.")
+def check_reading(planted: Mapping[str, str | None], answers: Mapping[str, str]) -> str:
     """Return which fields were read as planted by name, without saying what was planted.
 
     Parameters
@@ -89,7 +77,7 @@ def check_reading(planted: Mapping[str, str | None], answers: Mapping[str, str |
     answers
         Field to the reader's score, ``...`` where it is open.
     """
-    missing = [name for name in planted if isinstance(answers.get(name, ...), EllipsisType)]
+    missing = [name for name in planted if answers.get(name, ...) is ...]
     if missing:
         words = f"Still open: {', '.join(missing)}. Replace ... by a score and run the cell again."
         return Verdict(words, "open")
@@ -105,7 +93,5 @@ def check_reading(planted: Mapping[str, str | None], answers: Mapping[str, str |
     )
 
 
-def _near(answer: object, right: float) -> bool:
-    if isinstance(answer, bool) or not isinstance(answer, int | float):
-        return False
+def _near(answer: float, right: float) -> bool:
     return abs(answer / right - 1) < 0.01

@@ -1,25 +1,19 @@
 """Checks of notebook 11's exercises: as in ``exercises``, a wrong answer gets a hint, not the answer."""
 
 from collections.abc import Sequence
-from types import EllipsisType
 
 import numpy as np
 
-from her2kit.course.exercises import OPEN, RIGHT
-from her2kit.course.verdict import judged
+from her2kit.course.judging import RIGHT, judged, number, word
 from her2kit.scoring.agreement import kappa
 
 MATRIX = ((20, 4, 0, 0), (3, 15, 5, 0), (0, 4, 18, 2), (0, 0, 1, 28))
 """Slides by reference (rows 0, 1+, 2+, 3+) and reader (columns)."""
 
 
-@judged
-def check_quadratic_kappa(
-    matrix: Sequence[Sequence[int]], *, answer: float | EllipsisType, within: float = 0.005
-) -> str:
+@judged(number, "Give a number from -1 to 1.")
+def check_quadratic_kappa(matrix: Sequence[Sequence[int]], *, answer: float, within: float = 0.005) -> str:
     """Return whether ``answer`` is the quadratic kappa of a cross table."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     table = np.array(matrix)
     if abs(answer - kappa(table, weights="quadratic")) <= within:
         return RIGHT
@@ -32,10 +26,8 @@ def check_quadratic_kappa(
     return "Not yet: 1 minus the squared distances seen, over those that the margins would give by chance."
 
 
-@judged
-def check_positive_agreement(
-    matrix: Sequence[Sequence[int]], *, cut: int, answer: float | EllipsisType
-) -> str:
+@judged(number, "Give a number from 0 to 1.")
+def check_positive_agreement(matrix: Sequence[Sequence[int]], *, cut: int, answer: float) -> str:
     """Return whether ``answer`` is the positive agreement: what the reference calls `cut` or more, found.
 
     Parameters
@@ -43,8 +35,6 @@ def check_positive_agreement(
     cut
         Place of a score among 0, 1+, 2+, 3+.
     """
-    if isinstance(answer, EllipsisType):
-        return OPEN
     table = np.array(matrix)
     if abs(answer - table[cut:, cut:].sum() / table[cut:].sum()) < 0.005:
         return RIGHT
@@ -57,11 +47,9 @@ def check_positive_agreement(
     )
 
 
-@judged
-def check_effective_cells(*, cells: int, design_effect: float, answer: float | EllipsisType) -> str:
+@judged(number, "Give a number of cells.")
+def check_effective_cells(*, cells: int, design_effect: float, answer: float) -> str:
     """Return whether ``answer`` is how many independent cells so many cells are worth."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     if abs(answer / (cells / design_effect) - 1) < 0.02:
         return RIGHT
     if abs(answer / (cells * design_effect) - 1) < 0.02:
@@ -69,8 +57,8 @@ def check_effective_cells(*, cells: int, design_effect: float, answer: float | E
     return "Not yet: the design effect is the variance of the share over that of as many independent cells."
 
 
-@judged
-def check_ultralow(*, stained: int, cells: int, limit: float, answer: str | EllipsisType) -> str:
+@judged(word, "Give 'ultralow' or 'not resolved', in quotes.")
+def check_ultralow(*, stained: int, cells: int, limit: float, answer: str) -> str:
     """Return whether ``answer`` says what a score of 0 with so many stained cells may be called.
 
     Parameters
@@ -80,8 +68,6 @@ def check_ultralow(*, stained: int, cells: int, limit: float, answer: str | Elli
     answer
         ``ultralow`` or ``not resolved``.
     """
-    if isinstance(answer, EllipsisType):
-        return OPEN
     if answer not in ("ultralow", "not resolved"):
         return f"{answer!r} is neither: answer 'ultralow' or 'not resolved'."
     if (answer == "ultralow") == (stained > limit * cells):

@@ -1,19 +1,16 @@
 """Checks of notebook 07's exercises: as in ``exercises``, a wrong answer gets a hint, not the answer."""
 
 import math
-from types import EllipsisType
-from typing import TypeGuard
 
 import pandas as pd
 
-from her2kit.course.exercises import OPEN, RIGHT
-from her2kit.course.verdict import judged
+from her2kit.course.judging import RIGHT, judged, list_of, number, whole, word
 
 _CLOSE = 0.03
 
 
-@judged
-def check_times_chance(*, share: float, area: float, answer: float | EllipsisType) -> str:
+@judged(number, "Give a number.")
+def check_times_chance(*, share: float, area: float, answer: float) -> str:
     """Return whether ``answer`` says how many times chance a share of the attention is.
 
     Parameters
@@ -21,10 +18,6 @@ def check_times_chance(*, share: float, area: float, answer: float | EllipsisTyp
     share, area
         Of the attention and of the tile, 0 to 1.
     """
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if not _is_number(answer):
-        return "Give a number."
     if abs(answer - share / area) <= _CLOSE * share / area:
         return RIGHT
     if abs(answer - (share - area)) <= _CLOSE:
@@ -34,13 +27,9 @@ def check_times_chance(*, share: float, area: float, answer: float | EllipsisTyp
     return "Not yet: chance gives a part as much attention as its share of the tile."
 
 
-@judged
-def check_places(*, side_px: int, stride: int, answer: int | EllipsisType) -> str:
+@judged(whole, "Places are whole: give a whole number.")
+def check_places(*, side_px: int, stride: int, answer: int) -> str:
     """Return whether ``answer`` is the number of places in the whole map of a square tile at a stride."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if isinstance(answer, bool) or not isinstance(answer, int):
-        return "Places are whole: give a whole number."
     side = math.ceil(side_px / stride)
     if answer == side**2:
         return RIGHT
@@ -49,8 +38,8 @@ def check_places(*, side_px: int, stride: int, answer: int | EllipsisType) -> st
     return "Not yet: one place every stride pixels, in both directions."
 
 
-@judged
-def check_trustworthy(table: pd.DataFrame, *, bound: float, answer: list[str] | EllipsisType) -> str:
+@judged(list_of(word), "Give a list of methods: names in quotes, in square brackets.")
+def check_trustworthy(table: pd.DataFrame, *, bound: float, answer: list[str]) -> str:
     """Return whether ``answer`` names the methods that stay below a bound at every step of the cascade.
 
     Parameters
@@ -58,8 +47,6 @@ def check_trustworthy(table: pd.DataFrame, *, bound: float, answer: list[str] | 
     table
         As `her2kit.learning.explain_checks.weight_randomisation` gives it.
     """
-    if isinstance(answer, EllipsisType):
-        return OPEN
     means = table.groupby(["method", "depth"])["correlation"].mean().groupby("method").max()
     unknown = [name for name in answer if name not in means.index]
     if unknown:
@@ -72,17 +59,11 @@ def check_trustworthy(table: pd.DataFrame, *, bound: float, answer: list[str] | 
     return f"Not yet: why did you leave out {wrong[0]}?"
 
 
-@judged
-def check_counterfactual(*, answer: str | EllipsisType) -> str:
+@judged(word, "Give one of the three, in quotes.")
+def check_counterfactual(*, answer: str) -> str:
     """Return whether ``answer`` names the experiment that proves what a map only suggests."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     if answer not in ("another map", "take the mark away", "more tiles with the mark"):
         return "Give one of the three, in quotes."
     if answer == "take the mark away":
         return RIGHT
     return "Not yet: what changes the input, and nothing else?"
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -2,21 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from types import EllipsisType
 from typing import Any
 
 import pandas as pd
 
-from her2kit.course.exercises import OPEN, RIGHT
 from her2kit.course.grading_lab import grade
-from her2kit.course.verdict import judged
+from her2kit.course.judging import RIGHT, judged, number, whole, word
 
 
-@judged
-def check_tile_grade(shares: Mapping[str, float], *, answer: str | EllipsisType) -> str:
+@judged(word, "Give one of '0', '1+', '2+', '3+', in quotes.")
+def check_tile_grade(shares: Mapping[str, float], *, answer: str) -> str:
     """Return whether ``answer`` is the class of a tile with these shares, see `grading_lab.grade`."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     if answer not in ("0", "1+", "2+", "3+"):
         return f"{answer!r} is no class: give one of '0', '1+', '2+', '3+'."
     right = grade(shares)
@@ -27,11 +23,9 @@ def check_tile_grade(shares: Mapping[str, float], *, answer: str | EllipsisType)
     return "Too low: the rules are tried from the top, and a stronger cell counts for the weaker rule, too."
 
 
-@judged
-def check_runs(grid: Mapping[str, Sequence[Any]], *, seeds: int, answer: int | EllipsisType) -> str:
+@judged(whole, "Runs are whole: give a whole number.")
+def check_runs(grid: Mapping[str, Sequence[Any]], *, seeds: int, answer: int) -> str:
     """Return whether ``answer`` is how many runs a full grid has, each with so many seeds."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     sizes = [len(values) for values in grid.values()]
     if answer == prod(sizes) * seeds:
         return RIGHT
@@ -42,8 +36,8 @@ def check_runs(grid: Mapping[str, Sequence[Any]], *, seeds: int, answer: int | E
     return "Not yet: how many values has each factor, and how many ways are there to pick one of each?"
 
 
-@judged
-def check_calibration(bins: pd.DataFrame, *, answer: float | EllipsisType) -> str:
+@judged(number, "Give a number from 0 to 1.")
+def check_calibration(bins: pd.DataFrame, *, answer: float) -> str:
     """Return whether ``answer`` is the expected calibration error of these bins, to two digits.
 
     Parameters
@@ -51,10 +45,6 @@ def check_calibration(bins: pd.DataFrame, *, answer: float | EllipsisType) -> st
     bins
         ``confidence``, ``accuracy`` and ``n``.
     """
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if isinstance(answer, bool) or not isinstance(answer, int | float):
-        return "Give a number from 0 to 1."
     gaps = (bins["confidence"] - bins["accuracy"]).abs()
     if abs(answer - (gaps * bins["n"]).sum() / bins["n"].sum()) <= 0.005:
         return RIGHT

@@ -1,24 +1,18 @@
 """Checks of notebook 08's exercises: as in ``exercises``, a wrong answer gets a hint, not the answer."""
 
 from collections.abc import Mapping, Sequence
-from types import EllipsisType
 
 import numpy as np
 import pandas as pd
 
-from her2kit.course.exercises import OPEN, RIGHT
-from her2kit.course.verdict import judged
+from her2kit.course.judging import RIGHT, judged, list_of, number, pair, word
 from her2kit.labels.autolabel import patch_rule
 from her2kit.labels.ranking import expected_gain
 
 
-@judged
-def check_rule_of_patches(
-    cells: Sequence[tuple[str, str]], *, answer: Sequence[str | None] | EllipsisType
-) -> str:
+@judged(list_of(word, lambda one: one is None), "Give a list: for each cell its label, or None.")
+def check_rule_of_patches(cells: Sequence[tuple[str, str]], *, answer: Sequence[str | None]) -> str:
     """Return whether ``answer`` holds the labels that R1's rule gives to cells of (patch class, call)."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     if len(answer) != len(cells):
         return f"Give one label a cell: {len(cells)} in all, None for a cell without a label."
     patch, call = (pd.Series(list(words)) for words in zip(*cells, strict=True))
@@ -30,11 +24,9 @@ def check_rule_of_patches(
     return f"Not yet: look at cell {k + 1}, called {cells[k][1]} in a patch of class {cells[k][0]}."
 
 
-@judged
-def check_greatest_lift(*, rate: float, share: float, answer: float | EllipsisType) -> str:
+@judged(number, "Give a number.")
+def check_greatest_lift(*, rate: float, share: float, answer: float) -> str:
     """Return whether ``answer`` is the greatest lift of any order when ``rate`` of the labels are wrong."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     greatest = 1 / max(rate, share)
     if abs(answer / greatest - 1) < 0.02:
         return RIGHT
@@ -43,13 +35,11 @@ def check_greatest_lift(*, rate: float, share: float, answer: float | EllipsisTy
     return "Too low: how many wrong labels could the reviewed part hold, and how many does chance put there?"
 
 
-@judged
+@judged(word, "Give the name of a cell, in quotes.")
 def check_first_to_review(
-    posterior: Mapping[str, Sequence[float]], given: Mapping[str, int], *, answer: str | EllipsisType
+    posterior: Mapping[str, Sequence[float]], given: Mapping[str, int], *, answer: str
 ) -> str:
     """Return whether ``answer`` names the cell whose review by a perfect reader is expected to gain most."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     if answer not in posterior:
         return f"There is no cell {answer!r}: give one of {', '.join(posterior)}."
     names = list(posterior)
@@ -59,14 +49,12 @@ def check_first_to_review(
     return "Not yet: what is the chance that its label is wrong? Unsure is not the same as probably wrong."
 
 
-@judged
+@judged(pair, "Give two numbers in brackets: x and y.")
 def check_place_on_slide(
     *, xy_tile: tuple[float, float], corner_px0: tuple[float, float], mpp: float, slide_mpp: float,
-    answer: tuple[float, float] | EllipsisType,
+    answer: tuple[float, float],
 ) -> str:  # fmt: skip
     """Return whether ``answer`` is the level-0 place of a point of a tile."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     scale = mpp / slide_mpp
     right = [c + v * scale for v, c in zip(xy_tile, corner_px0, strict=True)]
     if np.allclose(answer, right):

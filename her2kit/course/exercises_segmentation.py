@@ -1,21 +1,15 @@
 """Checks of notebook 05's exercises: as in ``exercises``, a wrong answer gets a hint, not the answer."""
 
 import math
-from types import EllipsisType
 
 import numpy as np
 
-from her2kit.course.exercises import OPEN, RIGHT
-from her2kit.course.verdict import judged
+from her2kit.course.judging import RIGHT, judged, number, whole
 
 
-@judged
-def check_dice(truth: np.ndarray, predicted: np.ndarray, *, answer: float | EllipsisType) -> str:
+@judged(number, "Give a number from 0 to 1.")
+def check_dice(truth: np.ndarray, predicted: np.ndarray, *, answer: float) -> str:
     """Return whether ``answer`` is the Dice coefficient of two bool arrays, to a hundredth."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if not _is_number(answer):
-        return "Give a number from 0 to 1."
     both, either = (truth & predicted).sum(), (truth | predicted).sum()
     dice = 2 * both / (truth.sum() + predicted.sum())
     if abs(answer - dice) < 0.01:
@@ -27,13 +21,9 @@ def check_dice(truth: np.ndarray, predicted: np.ndarray, *, answer: float | Elli
     return "Not yet: count the squares of the truth, of the prediction, and those of both."
 
 
-@judged
-def check_iou_of_dice(*, dice: float, answer: float | EllipsisType) -> str:
+@judged(number, "Give a number from 0 to 1.")
+def check_iou_of_dice(*, dice: float, answer: float) -> str:
     """Return whether ``answer`` is the IoU of a class whose Dice is ``dice``."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if not _is_number(answer):
-        return "Give a number from 0 to 1."
     if abs(answer - dice / (2 - dice)) < 0.01:
         return RIGHT
     if answer >= dice:
@@ -41,8 +31,8 @@ def check_iou_of_dice(*, dice: float, answer: float | EllipsisType) -> str:
     return "Not yet: take 100 squares in each area, and see how many must overlap for that Dice."
 
 
-@judged
-def check_pairs(*, side_px: int, token_px: int, shrink: int, answer: float | EllipsisType) -> str:
+@judged(number, "Give a number of pairs.")
+def check_pairs(*, side_px: int, token_px: int, shrink: int, answer: float) -> str:
     """Return whether ``answer`` is how many pairs a stage compares.
 
     Parameters
@@ -52,10 +42,6 @@ def check_pairs(*, side_px: int, token_px: int, shrink: int, answer: float | Ell
     shrink
         By how much keys are thinned out, along each side.
     """
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if not _is_number(answer):
-        return "Give a number of pairs."
     tokens = (side_px // token_px) ** 2
     if math.isclose(answer, tokens * tokens / shrink**2, rel_tol=0.01):
         return RIGHT
@@ -66,13 +52,9 @@ def check_pairs(*, side_px: int, token_px: int, shrink: int, answer: float | Ell
     return "Not yet: how many tokens are there in all, and with how many keys is each compared?"
 
 
-@judged
-def check_kept(truth: np.ndarray, *, unannotated: int, answer: int | EllipsisType) -> str:
+@judged(whole, "Pixels are whole: give a whole number.")
+def check_kept(truth: np.ndarray, *, unannotated: int, answer: int) -> str:
     """Return whether ``answer`` is how many pixels of a mask count in a figure."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if isinstance(answer, bool) or not isinstance(answer, int | np.integer):
-        return "Pixels are whole: give a whole number."
     kept = int((truth != unannotated).sum())
     if answer == kept:
         return RIGHT
@@ -81,7 +63,3 @@ def check_kept(truth: np.ndarray, *, unannotated: int, answer: int | EllipsisTyp
     if answer == truth.size - kept:
         return "Those are the pixels that do not count."
     return "Not yet: read the mask as class ids first, whichever way it was written."
-
-
-def _is_number(answer: object) -> bool:
-    return not isinstance(answer, bool) and isinstance(answer, int | float | np.number)

@@ -1,32 +1,23 @@
 """Checks of notebook 02's exercises: as in ``exercises``, a wrong answer gets a hint, not the answer."""
 
-from types import EllipsisType
-
 import pandas as pd
 
-from her2kit.course.exercises import OPEN, RIGHT
-from her2kit.course.verdict import judged
+from her2kit.course.judging import RIGHT, judged, list_of, whole, word
 from her2kit.learning.leakage import find_leaks
 from her2kit.learning.splits import split
 
 
-@judged
-def check_test_slides(*, slides: int, share: float, answer: int | EllipsisType) -> str:
+@judged(whole, "Slides are whole: give a whole number.")
+def check_test_slides(*, slides: int, share: float, answer: int) -> str:
     """Return whether ``answer`` is how many of ``slides`` go to a part of ``share``, to one slide."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if isinstance(answer, bool) or not isinstance(answer, int):
-        return "Slides are whole: give a whole number."
     if abs(answer - slides * share) < 1:
         return RIGHT
     return "Not yet: what share of the slides, not of the tiles?"
 
 
-@judged
-def check_unit(table: pd.DataFrame, *, answer: str | EllipsisType) -> str:
+@judged(word, "Give the name of a column, in quotes.")
+def check_unit(table: pd.DataFrame, *, answer: str) -> str:
     """Return whether a split by the column ``answer`` keeps slides and patients whole, for several seeds."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     if answer not in ("row", *table.columns):
         return f"The table has no column {answer!r}: give one of its columns, in quotes."
     for seed in range(5):
@@ -41,14 +32,14 @@ def check_unit(table: pd.DataFrame, *, answer: str | EllipsisType) -> str:
     return RIGHT
 
 
-@judged
-def check_leaking_rows(table: pd.DataFrame, *, answer: list[int] | EllipsisType) -> str:
+@judged(list_of(whole), "Give the numbers of rows as a list, in square brackets.")
+def check_leaking_rows(table: pd.DataFrame, *, answer: list[int]) -> str:
     """Return whether without the rows ``answer`` nothing leaks, and no row was taken out for nothing."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     strange = [row for row in answer if row not in table.index]
     if strange:
         return f"The table has no row {strange[0]!r}: give numbers from its left margin."
+    if len(set(answer)) == len(table):
+        return "Then nothing is left to train on. Which rows could stay?"
     if len(find_leaks(table.drop(index=answer))):
         return "Something still leaks: compare the slides, then the patients of the two parts."
     needless = [
@@ -59,14 +50,12 @@ def check_leaking_rows(table: pd.DataFrame, *, answer: list[int] | EllipsisType)
     return RIGHT
 
 
-@judged
-def check_models(*, outer: int, inner: int, answer: int | EllipsisType) -> str:
+@judged(whole, "Models are whole: give a whole number.")
+def check_models(*, outer: int, inner: int, answer: int) -> str:
     """Return whether ``answer`` is how many models nested folds train for one choice of settings.
 
     Each outer fold trains one model for each inner fold to choose, and one more on all but the tested slides.
     """
-    if isinstance(answer, EllipsisType):
-        return OPEN
     if answer == outer * (inner + 1):
         return RIGHT
     if answer == outer * inner:

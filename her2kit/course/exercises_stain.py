@@ -1,10 +1,9 @@
 """Checks of the exercises of notebook 03: fields of view, and what may be normalised."""
 
 from collections.abc import Mapping
-from types import EllipsisType
 
-from her2kit.course.exercises import OPEN, RIGHT
-from her2kit.course.verdict import Verdict, judged
+from her2kit.course.judging import RIGHT, by_name, judged, number
+from her2kit.course.verdict import Verdict
 
 MAY_NORMALISE = {
     "score HER2": "raw",
@@ -21,13 +20,9 @@ _HINTS = {
 }
 
 
-@judged
-def check_field_px(*, um: float, mpp: float, level: int, answer: float | EllipsisType) -> str:
+@judged(number, "Give a number of pixels.")
+def check_field_px(*, um: float, mpp: float, level: int, answer: float) -> str:
     """Return whether ``answer`` is how many pixels of a level, each half as fine as the last, span ``um``."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if isinstance(answer, bool) or not isinstance(answer, int | float):
-        return "Give a number of pixels."
     right = um / (mpp * 2**level)
     if abs(answer - right) <= max(1.0, 0.01 * right):
         return RIGHT
@@ -38,10 +33,10 @@ def check_field_px(*, um: float, mpp: float, level: int, answer: float | Ellipsi
     return f"Not yet: how many micrometres wide is one pixel of level {level}?"
 
 
-@judged
-def check_may_normalise(answers: Mapping[str, str | EllipsisType]) -> str:
+@judged(by_name, "Write 'raw' or 'normalised' for each piece of work, by its name.")
+def check_may_normalise(answers: Mapping[str, str]) -> str:
     """Return which answers, ``raw`` or ``normalised``, to think about again."""
-    open_ones = [work for work in MAY_NORMALISE if isinstance(answers.get(work, ...), EllipsisType)]
+    open_ones = [work for work in MAY_NORMALISE if answers.get(work, ...) is ...]
     if open_ones:
         return Verdict(f"Still open: {', '.join(open_ones)}. Write 'raw' or 'normalised'.", "open")
     strange = [work for work, word in answers.items() if word not in ("raw", "normalised")]

@@ -1,19 +1,17 @@
 """Checks of notebook 04's exercises: as in ``exercises``, a wrong answer gets a hint, not the answer."""
 
 from collections.abc import Mapping
-from types import EllipsisType
-from typing import TypeGuard
+from typing import Any
 
 import pandas as pd
 
-from her2kit.course.exercises import OPEN, RIGHT
-from her2kit.course.verdict import judged
+from her2kit.course.judging import OPEN, RIGHT, by_name, judged, number, word
 
 _SHARE = 0.005
 
 
-@judged
-def check_f1(confusion: pd.DataFrame, *, name: str, answer: float | EllipsisType) -> str:
+@judged(number, "F1 lies between 0 and 1: give a number.")
+def check_f1(confusion: pd.DataFrame, *, name: str, answer: float) -> str:
     """Return whether ``answer`` is the F1 of a class, to two digits.
 
     Parameters
@@ -23,9 +21,7 @@ def check_f1(confusion: pd.DataFrame, *, name: str, answer: float | EllipsisType
     name
         The class.
     """
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if not _is_number(answer) or not 0 <= answer <= 1:
+    if not 0 <= answer <= 1:
         return "F1 lies between 0 and 1: give a number."
     hit, true, said = confusion.loc[name, name], confusion.loc[name].sum(), confusion[name].sum()
     if abs(answer - 2 * hit / max(1, true + said)) <= _SHARE:
@@ -38,50 +34,42 @@ def check_f1(confusion: pd.DataFrame, *, name: str, answer: float | EllipsisType
     return "Not yet: twice the hits, over all tiles in the row and all in the column."
 
 
-@judged
-def check_area_mm2(*, tiles: int, side_px: int, mpp: float, answer: float | EllipsisType) -> str:
+@judged(number, "Give a number of square millimetres.")
+def check_area_mm2(*, tiles: int, side_px: int, mpp: float, answer: float) -> str:
     """Return whether ``answer`` is the area, in mm2, of square tiles of ``side_px`` pixels."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     right = tiles * (side_px * mpp) ** 2 / 1e6
-    if _is_number(answer) and abs(answer / right - 1) < 0.01:
+    if abs(answer / right - 1) < 0.01:
         return RIGHT
-    if _is_number(answer) and any(abs(answer / (right * k) - 1) < 0.01 for k in (1e6, 1e3)):
+    if any(abs(answer / (right * k) - 1) < 0.01 for k in (1e6, 1e3)):
         return "Nearly: a square millimetre has a million square micrometres."
     return "Not yet: how many um is one side, how many um2 one tile, how many mm2 all of them?"
 
 
-@judged
+@judged(by_name, "Give TPS and CPS, each by its name.")
 def check_pdl1(
-    *, tumour: int, positive_tumour: int, positive_immune: int, answer: Mapping[str, float | EllipsisType]
+    *, tumour: int, positive_tumour: int, positive_immune: int, answer: Mapping[str, float]
 ) -> str:
     """Return whether ``answer`` holds TPS and CPS of these counts of cells."""
-    given = {name: answer.get(name, ...) for name in ("TPS", "CPS")}
-    if any(isinstance(value, EllipsisType) for value in given.values()):
+    given: dict[str, Any] = {name: answer.get(name, ...) for name in ("TPS", "CPS")}
+    if any(value is ... for value in given.values()):
         return OPEN
     both = positive_tumour + positive_immune
     right = {"TPS": 100 * positive_tumour / tumour, "CPS": min(100.0, 100 * both / tumour)}
-    wrong = [n for n, v in given.items() if not _is_number(v) or abs(v - right[n]) > 0.1]
+    wrong = [n for n, v in given.items() if not number(v) or abs(v - right[n]) > 0.1]
     if not wrong:
         return RIGHT
-    if wrong == ["CPS"] and _is_number(given["CPS"]) and given["CPS"] > 100:
+    if wrong == ["CPS"] and number(given["CPS"]) and given["CPS"] > 100:
         return "CPS: the sum may exceed the tumour cells; what is the largest value that CPS can take?"
     if wrong == ["CPS"]:
         return "CPS: immune cells are added above the line. What stands below it?"
     return f"Not yet: {wrong[0]} is a percentage of the viable tumour cells."
 
 
-@judged
-def check_fault(*, answer: str | EllipsisType) -> str:
+@judged(word, "Give one of the two sentences, in quotes.")
+def check_fault(*, answer: str) -> str:
     """Return whether ``answer`` names what softmax before cross-entropy does to a sure mistake."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
     if answer not in ("it is punished less", "it is punished more"):
         return "Give one of the two sentences, in quotes."
     if answer == "it is punished less":
         return RIGHT
     return "Not yet: look at the left end of the figure. How strongly does each line pull there?"
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,20 +1,15 @@
 """Checks of notebook 12's exercises: as in ``exercises``, a wrong answer gets a hint, not the answer."""
 
-from types import EllipsisType
-
 import numpy as np
 
-from her2kit.course.exercises import OPEN, RIGHT
-from her2kit.course.verdict import judged
+from her2kit.course.judging import RIGHT, judged, number, whole
 from her2kit.regions.map_features import major_axis
 
 
-@judged
-def check_level(*, slide_mpp: float, mpp: float, answer: int | EllipsisType) -> str:
+@judged(whole, "Levels are whole numbers from 0.")
+def check_level(*, slide_mpp: float, mpp: float, answer: int) -> str:
     """Return whether ``answer`` is the coarsest level, each half as fine as the last, not above ``mpp``."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if isinstance(answer, bool) or not isinstance(answer, int) or answer < 0:
+    if answer < 0:
         return "Levels are whole numbers from 0."
     right = int(np.floor(np.log2(mpp / slide_mpp) + 1e-9))
     if answer == right:
@@ -24,13 +19,9 @@ def check_level(*, slide_mpp: float, mpp: float, answer: int | EllipsisType) -> 
     return "That is fine enough, but a coarser level is, too, and has fewer pixels to read."
 
 
-@judged
-def check_tolerance_px(*, axis_um: float, mpp: float, answer: float | EllipsisType) -> str:
+@judged(number, "Give a number of pixels.")
+def check_tolerance_px(*, axis_um: float, mpp: float, answer: float) -> str:
     """Return whether ``answer`` is what 5 % of an axis is in pixels."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if not _is_number(answer):
-        return "Give a number of pixels."
     right = 0.05 * axis_um / mpp
     if abs(answer / right - 1) < 0.03:
         return RIGHT
@@ -39,13 +30,9 @@ def check_tolerance_px(*, axis_um: float, mpp: float, answer: float | EllipsisTy
     return "Not yet: take a twentieth of the axis, and ask how often a pixel fits into it."
 
 
-@judged
-def check_axis(tumour: np.ndarray, *, mpp: float, answer: float | EllipsisType) -> str:
+@judged(number, "Give a number of micrometres.")
+def check_axis(tumour: np.ndarray, *, mpp: float, answer: float) -> str:
     """Return whether ``answer`` is the longest diameter in um of the largest part of a bool array, to 3 %."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if not _is_number(answer):
-        return "Give a number of micrometres."
     right = major_axis(tumour, um_per_px=mpp).length_um
     if abs(answer / right - 1) < 0.03:
         return RIGHT
@@ -58,12 +45,10 @@ def check_axis(tumour: np.ndarray, *, mpp: float, answer: float | EllipsisType) 
     return "Not yet: which part is the largest, and which two of its pixels lie farthest apart?"
 
 
-@judged
-def check_total(*, auc: float, within: int, tumours: int, answer: float | EllipsisType) -> str:
+@judged(number, "Give a number from 0 to 1.")
+def check_total(*, auc: float, within: int, tumours: int, answer: float) -> str:
     """Return whether ``answer`` is R4's total."""
-    if isinstance(answer, EllipsisType):
-        return OPEN
-    if not _is_number(answer) or not 0 <= answer <= 1:
+    if not 0 <= answer <= 1:
         return "Give a number from 0 to 1."
     share = within / tumours
     if abs(answer - (auc + share) / 2) < 0.005:
@@ -71,7 +56,3 @@ def check_total(*, auc: float, within: int, tumours: int, answer: float | Ellips
     if abs(answer - auc * share) < 0.005:
         return "Not yet: the total is the mean of the two, not their product."
     return "Not yet: the share is of tumour slides; then take the mean of it and the AUC."
-
-
-def _is_number(answer: object) -> bool:
-    return not isinstance(answer, bool) and isinstance(answer, int | float | np.number)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from her2kit.course.judging import number, plain
 from her2kit.course.verdict import Verdict
 
 
@@ -32,7 +33,7 @@ class _Question:
 
     def words(self, value: Any) -> str:
         """Return a value as it is shown, with the unit of a number."""
-        if not _is_number(value):
+        if not number(value):
             return "no value" if _is_nothing(value) else str(value)
         whole = isinstance(value, int) or abs(value) >= 1000
         return f"{value:{',.0f' if whole else '.4g'}} {self.unit}".rstrip()
@@ -66,8 +67,8 @@ class Predictions:
         if question.truth is not ...:
             kept = "open" if question.answer is ... else question.words(question.answer)
             return Verdict(f"{name}: the truth was told already. Your answer stays {kept}.", "said")
-        question.unit, question.among = unit, tuple(_plain(one) for one in among)
-        answer = _plain(answer)
+        question.unit, question.among = unit, tuple(plain(one) for one in among)
+        answer = plain(answer)
         if answer is ...:
             question.answer = ...
             return Verdict(
@@ -103,7 +104,7 @@ class Predictions:
         """
         if not (math.isfinite(within) and within >= 0):
             raise ValueError(f"within is {within}; use a share of the truth, such as 0.1")
-        truth = _plain(truth)
+        truth = plain(truth)
         if not (_is_nothing(truth) or isinstance(truth, str | int | float)):
             raise ValueError(f"truth of {name!r} is a {type(truth).__name__}; tell one number or word")
         if name not in self._questions:
@@ -122,10 +123,10 @@ class Predictions:
         said = f"{is_so}. You said {question.words(question.answer)}"
         if question.right is None:
             return Verdict(f"{said}: there is nothing to hold it against.", "said")
-        allowed = f", within {100 * within:g} %" if _is_number(question.truth) and within else ""
+        allowed = f", within {100 * within:g} %" if number(question.truth) and within else ""
         if question.right:
             return Verdict(f"{said}: right{allowed}.", "right")
-        if _is_number(question.truth) and not _is_number(question.answer):
+        if number(question.truth) and not number(question.answer):
             return Verdict(f"{said}, which is no number. Write numbers without quotes.", "not_yet")
         return Verdict(f"{said}: not right{allowed}. What did you not take into account?", "not_yet")
 
@@ -152,7 +153,7 @@ def _fits_question(question: _Question, answer: Any) -> bool:
         return False
     if question.among:
         return any(_same(answer, one) for one in question.among)
-    return _is_number(answer) or (not question.unit and isinstance(answer, str | bool) and answer != "")
+    return number(answer) or (not question.unit and isinstance(answer, str | bool) and answer != "")
 
 
 def _wanted(question: _Question) -> str:
@@ -165,14 +166,9 @@ def _fits(answer: Any, truth: Any, within: float) -> bool | None:
     """Return whether the answer fits the truth; None where either is missing."""
     if answer is ... or _is_nothing(truth):
         return None
-    if _is_number(answer) and _is_number(truth):
+    if number(answer) and number(truth):
         return abs(answer - truth) <= within * abs(truth) * (1 + 1e-9)
     return _same(answer, truth)
-
-
-def _plain(value: Any) -> Any:
-    """Return a numpy or torch scalar as Python's own."""
-    return value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -180,10 +176,6 @@ def _same(a: Any, b: Any) -> bool:
     if _is_nothing(a) or _is_nothing(b):
         return _is_nothing(a) and _is_nothing(b)
     return isinstance(a, bool) == isinstance(b, bool) and bool(a == b)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_nothing(value: Any) -> bool:

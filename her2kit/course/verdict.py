@@ -4,18 +4,14 @@ The colour repeats what the words say and never stands alone. The box has no scr
 text, so that it reads in light and dark JupyterLab, on a page that works offline, and as plain text.
 """
 
-import functools
 import html
 import re
-from collections.abc import Callable
-from typing import Any, ParamSpec
+from typing import Any
 
 KINDS = {"open": "#8a8f98", "not_yet": "#d08700", "right": "#1f8a52", "said": "#3b6fb6"}
 """Kind to the colour of the edge: nothing given yet, a hint, right, noted or told."""
 _BOX = "border-left: 4px solid {}; background: rgba(128, 128, 128, 0.1); padding: 6px 12px; margin: 4px 0"
 _CLASS = "her2kit-verdict her2kit-"
-
-P = ParamSpec("P")
 
 
 class Verdict(str):
@@ -50,17 +46,6 @@ class Verdict(str):
     def _repr_html_(self) -> str:
         words = html.escape(self).replace("\n", "<br>")
         return f'<div class="{_CLASS}{self.kind}" style="{_BOX.format(KINDS[self.kind])}">{words}</div>'
-
-
-def judged(check: Callable[P, str]) -> Callable[P, Verdict]:
-    """Let a check return a `Verdict`: what it says in plain words is a hint, so ``not_yet``."""
-
-    @functools.wraps(check)
-    def judge(*args: P.args, **kwargs: P.kwargs) -> Verdict:
-        words = check(*args, **kwargs)
-        return words if isinstance(words, Verdict) else Verdict(words, "not_yet")
-
-    return judge
 
 
 def shown_kind(cell: Any) -> str | None:

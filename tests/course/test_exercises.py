@@ -3,14 +3,13 @@
 import pytest
 
 from her2kit.course.exercises import (
-    OPEN,
-    RIGHT,
     check_pixels_across,
     check_reading,
     check_rule,
     check_smallest_over_tenth,
     check_tile_um,
 )
+from her2kit.course.judging import OPEN, RIGHT
 
 COUNTS = {"n": 400, "ci": 30, "cw": 12, "im": 20, "faint": 100}
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from her2kit.course.exercises import OPEN, RIGHT
 from her2kit.course.exercises_cohort import (
     MATRIX,
     check_effective_cells,
@@ -10,6 +9,7 @@ from her2kit.course.exercises_cohort import (
     check_quadratic_kappa,
     check_ultralow,
 )
+from her2kit.course.judging import OPEN, RIGHT
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from her2kit.course.exercises import OPEN, RIGHT
 from her2kit.course.exercises_detect import check_box_px, check_quality, check_side
+from her2kit.course.judging import OPEN, RIGHT
 
 
 @pytest.mark.parametrize(

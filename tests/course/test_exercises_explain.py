@@ -3,13 +3,13 @@
 import pandas as pd
 import pytest
 
-from her2kit.course.exercises import OPEN, RIGHT
 from her2kit.course.exercises_explain import (
     check_counterfactual,
     check_places,
     check_times_chance,
     check_trustworthy,
 )
+from her2kit.course.judging import OPEN, RIGHT
 
 
 def test_times_chance():

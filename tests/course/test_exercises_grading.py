@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from her2kit.course.exercises import OPEN, RIGHT
 from her2kit.course.exercises_grading import check_calibration, check_runs, check_tile_grade
+from her2kit.course.judging import OPEN, RIGHT
 
 SHARES = {"complete_intense": 0.08, "complete_weaker": 0.05, "incomplete_strong": 0.02, "stained": 0.6}
 GRID = {"a": [1, 2, 3], "b": [1, 2]}

@@ -2,13 +2,13 @@
 
 import pytest
 
-from her2kit.course.exercises import OPEN, RIGHT
 from her2kit.course.exercises_labels import (
     check_first_to_review,
     check_greatest_lift,
     check_place_on_slide,
     check_rule_of_patches,
 )
+from her2kit.course.judging import OPEN, RIGHT
 
 FOUR = [("1+", "positive"), ("1+", "negative"), ("3+", "negative"), ("2+", "non-tumour")]
 PROBABLE = {"A": [0.0, 0.5, 0.5, 0.0], "B": [0.1, 0.7, 0.2, 0.0], "C": [0.25, 0.25, 0.25, 0.25]}

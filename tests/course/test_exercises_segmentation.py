@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from her2kit.course.exercises import OPEN, RIGHT
 from her2kit.course.exercises_segmentation import check_dice, check_iou_of_dice, check_kept, check_pairs
+from her2kit.course.judging import OPEN, RIGHT
 
 TRUTH = np.zeros((4, 5), bool)
 TRUTH[1:3, 1:4] = True

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from her2kit.course.exercises import OPEN, RIGHT
 from her2kit.course.exercises_splits import (
     check_leaking_rows,
     check_models,
     check_test_slides,
     check_unit,
 )
+from her2kit.course.judging import OPEN, RIGHT
 
 TABLE = pd.DataFrame(
     {

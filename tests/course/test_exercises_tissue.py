@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from her2kit.course.exercises import OPEN, RIGHT
 from her2kit.course.exercises_tissue import check_area_mm2, check_f1, check_fault, check_pdl1
+from her2kit.course.judging import OPEN, RIGHT
 
 NAMES = ["a", "b"]
 CONFUSION = pd.DataFrame([[3, 1], [5, 1]], index=NAMES, columns=NAMES)
@@ -42,7 +42,7 @@ def test_f1_of_a_class_that_is_never_found():
         (1024, "million"),
         (1_024_000, "million"),
         (16, "one side"),
-        ("1", "one side"),
+        ("1", "square millimetres"),
     ],
 )
 def test_area(answer, said):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from her2kit.course.exercises import OPEN, RIGHT
 from her2kit.course.exercises_tumour import check_axis, check_level, check_tolerance_px, check_total
+from her2kit.course.judging import OPEN, RIGHT
 
 BOARD = np.zeros((6, 14), bool)
 BOARD[2:4, 1:9] = True

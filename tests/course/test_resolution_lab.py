@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from her2kit.course.exercises import OPEN, RIGHT
 from her2kit.course.exercises_stain import MAY_NORMALISE, check_field_px, check_may_normalise
+from her2kit.course.judging import OPEN, RIGHT
 from her2kit.course.resolution import (
     balanced_accuracy,
     best_cut_off,

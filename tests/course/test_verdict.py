@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from her2kit.course.verdict import KINDS, Verdict, judged, shown_kind
+from her2kit.course.verdict import KINDS, Verdict, shown_kind
 
 
 def test_it_is_its_words():
@@ -44,19 +44,6 @@ def test_ipython_shows_the_words_without_quotes_and_the_box():
     data, _ = DisplayFormatter().format(Verdict("Still open.", "open"))
     assert data["text/plain"] == "Still open."
     assert data["text/html"].startswith("<div")
-
-
-def test_plain_words_of_a_check_are_a_hint_and_verdicts_stay():
-    right = Verdict("Right.", "right")
-
-    @judged
-    def check(answer: int, *, above: int) -> str:
-        """Return whether it is above."""
-        return right if answer > above else "Too low."
-
-    assert check(3, above=2) is right
-    assert (check(1, above=2), check(1, above=2).kind) == ("Too low.", "not_yet")
-    assert check.__doc__ == "Return whether it is above."
 
 
 def test_the_kind_is_read_back_from_a_cell():
