@@ -23,7 +23,7 @@ _QUESTION = re.compile(r"^\*\*(\d+)\. .+?\*\*\s*$", re.MULTILINE)
 _OPTION = re.compile(
     r"<details><summary>(\w)\) .+?</summary>\s*<b>(No|Right)\.</b>\s*(.*?)</details>", re.DOTALL
 )
-_MARKDOWN = re.compile(r"`|\*\*|\]\(")
+_MARKDOWN = re.compile(r"`|\]\(|(?<![\w*])\*+\w")
 _NEXT = re.compile(r"^\*\*Next:\*\* .*?\]\((\d\d_\w+\.ipynb)\) asks: .+\?", re.MULTILINE)
 
 

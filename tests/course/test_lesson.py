@@ -69,6 +69,7 @@ def found(tmp_path):
 
 def test_a_good_lesson_lacks_nothing(found):
     assert found() == []
+    assert found(("Because of that.", "Because 2 * 3 is 2*3.")) == []
     assert found(("a minute to read", "2 to read")) == []  # within what a mended sentence changes
 
 
@@ -91,6 +92,8 @@ def test_a_good_lesson_lacks_nothing(found):
         ("<b>Right.</b> Because of that.", "<b>No.</b> It is not.", "question 2 of the quiz has 0"),
         ("Because of this.", "", "question 1 of the quiz: say why"),
         ("Because of that.", "Because of `that` one.", "in <details> only HTML shows"),
+        ("Because of that.", "Because of *that* one.", "in <details> only HTML shows"),
+        ("Because of that.", "Because of [that](x.md).", "in <details> only HTML shows"),
         ("#mpp", "", "3 links to words of the glossary; at least 4"),
         ("**Next:**", "Next:", "no line '**Next:**"),
         ("02_next", "03_gone", "leads to 03_gone.ipynb, which is no other notebook"),
