@@ -113,6 +113,8 @@ class Predictions:
             return Verdict(f"{name} is {_Question().words(truth)}. Nobody predicted it: {asked}.", "open")
         question = self._questions[name]
         is_so = f"{name} is {question.words(truth)}"
+        if not (_is_nothing(truth) or _fits_question(question, truth)):
+            is_so += ", which was not on offer" if question.among else ", which is no number"
         if question.truth is ...:
             question.truth = truth
             question.right = _fits(question.answer, truth, within)

@@ -101,6 +101,14 @@ def test_a_word_where_a_number_came_out_is_said(predicted):
     assert "You said twelve, which is no number" in predicted.tell("n", 12)
 
 
+def test_a_truth_that_could_not_be_chosen_is_said(predicted):
+    predicted.ask("score", "2+", among=SCORES)
+    told = predicted.tell("score", "refused")
+    assert told.startswith("score is refused, which was not on offer. You said 2+: not right.")
+    predicted.ask("width", 12, unit="um")
+    assert predicted.tell("width", "wide").startswith("width is wide, which is no number. You said 12 um")
+
+
 def test_an_answer_may_change_until_it_is_told_and_not_after(predicted):
     predicted.ask("n", 100)
     assert predicted.ask("n", 200) == "n: you say 200 instead of 100. Run on and see."
