@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from her2kit.cli import app
+from her2kit.course.minutes import WORDS_PER_MINUTE, prose_words
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -62,11 +63,12 @@ def broken_links(path: Path) -> list[str]:
 
 
 def commands(text: str) -> list[list[str]]:
-    """Return the arguments of each ``her2kit ...`` in a page's code."""
+    """Return the arguments of each ``her2kit ...`` in a page's code; a bare fence holds answers."""
     text = re.sub(r"\\\n\s*", " ", text)
-    code = re.findall(r"^ *```\w*\n(.*?)^ *```", text, flags=re.M | re.S)
+    code = re.findall(r"^ *```bash\n(.*?)^ *```", text, flags=re.M | re.S)
+    text = re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S)
     code += re.findall(r"^(?: {4}|\t)(.*)$", text, flags=re.M)
-    code += re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S))
+    code += re.findall(r"`([^`\n]+)`", text)
     found = []
     for piece in code:
         for call in COMMAND.findall(piece):
@@ -101,7 +103,7 @@ def test_every_command_of_a_page_is_one_that_the_command_line_takes(
 ) -> None:
     for args in commands(read(path)):
         with pytest.raises(SystemExit) as end:
-            parse(args)
+            parse(args if args[1:] else [*args, "--help"])  # alone it is a name, no call
         assert end.value.code == 0, f"her2kit {' '.join(args)}: {capsys.readouterr().err}"
 
 
@@ -112,7 +114,8 @@ def test_a_wrong_command_and_a_broken_link_are_found(
     page.write_text(
         "# A, b & c\n[here](#a-b--c) [there](#d) [gone](no.md) [web](https://x.org/no)\n\n"
         "    .venv/bin/her2kit score a.svs --mmp 0.25 | tee log  # a comment\n\n"
-        "Type `her2kit data fetch KEY`, or:\n```\nher2kit run 10 \\\n  -p mpp 0.25\n```\n"
+        "Type `her2kit data fetch KEY`, or:\n```bash\nher2kit run 10 \\\n  -p mpp 0.25\n```\n"
+        "```\nher2kit says no\n```\n"
     )
     assert broken_links(page) == ["#d", "no.md"]
     found = commands(read(page))
@@ -139,3 +142,16 @@ def test_each_word_of_the_glossary_is_explained_has_a_korean_term_and_a_notebook
 def test_no_two_headings_of_the_glossary_share_an_anchor() -> None:
     headings = re.findall(r"^#+ .*$", read(GLOSSARY), flags=re.M)
     assert len(anchors(GLOSSARY)) == len(headings)
+
+
+def test_the_readme_is_read_in_three_minutes() -> None:
+    prose = re.sub(r"^```.*?^```", "", read(ROOT / "README.md"), flags=re.M | re.S)
+    assert prose_words(prose) <= 3 * WORDS_PER_MINUTE
+
+
+def test_the_readme_asks_what_the_notebooks_ask() -> None:
+    rows = re.findall(r"^\| (\d\d) \| \[(.*?)\]\((\S+)\)", read(ROOT / "README.md"), re.M)
+    titles = {
+        str(p.relative_to(ROOT)): read(p).splitlines()[0] for p in NOTEBOOKS if p.parent.name == "notebooks"
+    }
+    assert {path: f"# {number} · {question}" for number, question, path in rows} == titles
