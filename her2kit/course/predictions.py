@@ -10,7 +10,6 @@ import math
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import EllipsisType
 from typing import Any
 
 import pandas as pd
@@ -45,9 +44,7 @@ class Predictions:
     def __init__(self) -> None:
         self._questions: dict[str, _Question] = {}
 
-    def ask(
-        self, name: str, answer: Any | EllipsisType, *, unit: str = "", among: Sequence[Any] = ()
-    ) -> Verdict:
+    def ask(self, name: str, answer: Any, *, unit: str = "", among: Sequence[Any] = ()) -> Verdict:
         """Keep what the learner expects, and say what was understood.
 
         An answer may be changed until it is told. One that cannot be read leaves the question open.
