@@ -20,7 +20,7 @@ PAGES = [
 ]
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("[0-9]*.ipynb"))
 GLOSSARY = ROOT / "docs/glossary.md"
-LINK = re.compile(r"\]\(\s*<?([^)>\s]+)")
+LINK = re.compile(r"(?:\]\(\s*<?|\b(?:src|href)=\")([^)>\s\"]+)")
 COMMAND = re.compile(r"(?:^|\s|/)(her2kit [a-z][^\n]*)")
 
 
@@ -112,12 +112,12 @@ def test_a_wrong_command_and_a_broken_link_are_found(
 ) -> None:
     page = tmp_path / "page.md"
     page.write_text(
-        "# A, b & c\n[here](#a-b--c) [there](#d) [gone](no.md) [web](https://x.org/no)\n\n"
+        '# A, b & c\n[here](#a-b--c) [there](#d) [gone](no.md) [web](https://x.org/no) <img src="no.png">\n\n'
         "    .venv/bin/her2kit score a.svs --mmp 0.25 | tee log  # a comment\n\n"
         "Type `her2kit data fetch KEY`, or:\n```bash\nher2kit run 10 \\\n  -p mpp 0.25\n```\n"
         "```\nher2kit says no\n```\n"
     )
-    assert broken_links(page) == ["#d", "no.md"]
+    assert broken_links(page) == ["#d", "no.md", "no.png"]
     found = commands(read(page))
     assert sorted(found) == [
         ["data", "fetch", "KEY"],
@@ -155,3 +155,15 @@ def test_the_readme_asks_what_the_notebooks_ask() -> None:
         str(p.relative_to(ROOT)): read(p).splitlines()[0] for p in NOTEBOOKS if p.parent.name == "notebooks"
     }
     assert {path: f"# {number} · {question}" for number, question, path in rows} == titles
+
+
+@pytest.mark.parametrize("name", ["start.md", "instructor.md"])
+def test_sections_that_are_named_beside_a_notebook_are_in_it(name: str) -> None:
+    named = 0
+    for row in re.findall(r"^\|.*\|$", read(ROOT / "docs" / name), re.M):
+        links = re.findall(r"\(\.\./(notebooks/\S+?\.ipynb)\)", row)
+        headings = {h for link in links for h in re.findall(r"^#+ (.*)$", read(ROOT / link), re.M)}
+        quoted = re.findall(r'"([^"]+)"', row) if links else []
+        assert set(quoted) <= headings, row
+        named += len(quoted)
+    assert named or name != "start.md"
