@@ -1,5 +1,7 @@
 """The course on the command line: ``her2kit run | render | check | doctor``. Thin, like all of ``cli``."""
 
+import os
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,8 +67,6 @@ def run(
 ) -> None:
     """Run notebooks headless: results.json and one HTML page each, runs.csv for all."""
     _need_course()
-    from her2kit.course.records import RECORD
-    from her2kit.course.summary import write_summary
 
     def plan() -> list[Any]:
         from her2kit.course.notebooks import select_notebooks
@@ -78,13 +78,16 @@ def run(
     runs = _or_wrong_call(plan)
     try:
         outcomes = _or_wrong_call(lambda: _run(runs, workers, resume, out, scheduler))
-    finally:
-        if any((run.folder / RECORD).is_file() for run in runs):
-            write_summary(out)
+    except typer.Exit as end:
+        if end.exit_code != 2:
+            _summarise(runs, out)
+        raise
+    _summarise(runs, out)
     if sweep is not None:
         _write_effects(runs, sweep)
     for outcome in outcomes:
-        typer.echo(f"{outcome.run.name}: {outcome.status}  {_near(outcome.page)}")
+        shown = outcome.page if outcome.page.is_file() else outcome.run.folder
+        typer.echo(f"{outcome.run.name}: {outcome.status}  {_near(shown)}")
     failed = [o.run.name for o in outcomes if o.status != "done"]
     if failed:
         typer.echo(f"her2kit: {len(failed)} of {len(outcomes)} runs failed: {', '.join(failed)}", err=True)
@@ -108,28 +111,37 @@ def render(notebooks: Notebooks = None) -> None:
 def check(
     run_dir: Annotated[
         Path | None,
-        typer.Argument(help="Folder of a run; without it all notebooks run first.", show_default=False),
+        typer.Argument(help="Folder of a run; without it notebooks run first.", show_default=False),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Run this notebook alone; repeat for more.", metavar="NOTEBOOK")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Notebooks at a time; default: half the cores.")] = None,
+    resume: Annotated[
+        bool, typer.Option(help="Keep runs that are done with the same code and values.")
+    ] = False,
+    every: Annotated[
+        bool, typer.Option("--every", help="Show the metrics that nothing is expected of, too.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Where notebooks run without RUN_DIR.")] = Path("reports/check"),
 ) -> None:
     """Compare what notebooks found with notebooks/expected.yaml."""
     _need_course()
     from her2kit.course.notebooks import notebooks_folder, select_notebooks
     from her2kit.course.plan import plan_runs
-    from her2kit.course.regression import RED, compare_runs, read_expected, run_folders, table_of
+    from her2kit.course.regression import compare_runs, read_expected, run_folders
+    from her2kit.course.verdicts import all_good, summary_of, table_of
 
     expected = _or_wrong_call(lambda: read_expected(notebooks_folder() / "expected.yaml"))
     if run_dir is None:
-        runs = _or_wrong_call(lambda: plan_runs(select_notebooks([]), out=out))
-        folders = [o.run.folder for o in _or_wrong_call(lambda: _run(runs, workers, False))]
+        runs = _or_wrong_call(lambda: plan_runs(select_notebooks(only or []), out=out))
+        folders = [o.run.folder for o in _or_wrong_call(lambda: _run(runs, workers, resume))]
     else:
         folders = _or_wrong_call(lambda: run_folders(run_dir))
     verdicts = compare_runs(folders, expected)
-    typer.echo(table_of(verdicts))
-    red = sum(v.verdict == RED for v in verdicts)
-    typer.echo(f"her2kit: {red} of {len(verdicts)} lines are red", err=True)
-    if red or not any(v.verdict == "ok" for v in verdicts):
+    typer.echo(table_of(verdicts, every=every, paint=_paint if _coloured() else None))
+    typer.echo(f"her2kit: {summary_of(verdicts)}", err=True)
+    if not all_good(verdicts):
         raise typer.Exit(1)
 
 
@@ -141,6 +153,28 @@ def doctor() -> None:
     typer.echo(report(findings))
     if any(f.stops for f in findings):
         raise typer.Exit(1)
+
+
+def _summarise(runs: list[Any], out: Path) -> None:
+    """Write ``runs.csv`` where anything ran; a folder that cannot be written is said, not raised."""
+    from her2kit.course.endings import cannot_write
+    from her2kit.course.records import RECORD
+    from her2kit.course.summary import write_summary
+
+    if any((run.folder / RECORD).is_file() for run in runs):
+        try:
+            write_summary(out)
+        except OSError as error:
+            typer.echo(f"her2kit: no runs.csv: {cannot_write(error, out)}", err=True)
+
+
+def _coloured() -> bool:
+    """Return whether results go to a terminal that wants colours (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _paint(text: str, colour: str) -> str:
+    return typer.style(text, fg=colour, bold=colour == "red")
 
 
 def _write_effects(runs: list[Any], sweep: Path) -> None:

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from her2kit.course.endings import cannot_write
 from her2kit.course.notebooks import cell_name, read_notebook
 from her2kit.exchange.whole import whole_file
 
@@ -23,6 +24,7 @@ MARK = "@her2kit "
 KERNEL = "python3"
 """The kernel of the Python that runs this: ipykernel installs it into each environment."""
 LAST_LINES = 8
+_HEAD = "Traceback (most recent call last)"
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -47,29 +49,18 @@ def execute_notebook(
         last lines of the traceback).
     """
     import nbformat
-    from papermill.engines import NBClientEngine, papermill_engines
     from papermill.exceptions import PapermillExecutionError
     from papermill.execute import execute_notebook as papermill_execute
 
-    class Telling(NBClientEngine):
-        @classmethod
-        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
-            complete = nb_man.cell_complete
+    from her2kit.course.engine import register
 
-            def tell(cell: Any, cell_index: int | None = None, **more: Any) -> None:
-                complete(cell, cell_index=cell_index, **more)
-                say((cell_index or 0) + 1)
-
-            nb_man.cell_complete = tell
-            return super().execute_managed_notebook(nb_man, kernel_name, **options)
-
-    papermill_engines.register("her2kit", Telling)
+    engine = register(say)
     read_notebook(source)  # one clear line where the file is no notebook
     failure = None
     with whole_file(target) as part:
         try:
             papermill_execute(
-                source, part, parameters=parameters, engine_name="her2kit", kernel_name=KERNEL,
+                source, part, parameters=parameters, engine_name=engine, kernel_name=KERNEL,
                 language="python", progress_bar=False, cwd=source.parent,
             )  # fmt: skip
         except PapermillExecutionError as error:
@@ -84,10 +75,11 @@ def _failure(executed: Any, error: Any) -> dict[str, Any]:
     raised = [i for i, c in enumerate(own) if any(o.output_type == "error" for o in c.get("outputs", []))]
     executed.cells = own
     text = _ANSI.sub("", "\n".join(error.traceback))
-    lines = [line for line in text.splitlines() if line.strip()]
+    said = f"{error.ename}: {_ANSI.sub('', error.evalue)}"
+    lines = [line for line in text.splitlines() if line.strip(" -") and line != said and _HEAD not in line]
     return {
         "cell": cell_name(executed, raised[0]) if raised else "an unknown cell",
-        "error": f"{error.ename}: {_ANSI.sub('', error.evalue)}",
+        "error": said,
         "lines": lines[-LAST_LINES:],
     }
 
@@ -109,9 +101,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    failure = execute_notebook(
-        Path(job["source"]), Path(job["target"]), job["parameters"], say=lambda n: tell(cells=n)
-    )
+    source, target = Path(job["source"]), Path(job["target"])
+    try:
+        failure = execute_notebook(source, target, job["parameters"], say=lambda n: tell(cells=n))
+    except OSError as error:  # of this process, such as a full disk; the notebook's own are its cell's
+        failure = {"cell": "no cell", "error": cannot_write(error, target), "lines": []}
     tell(outcome="failed" if failure else "done", failure=failure)
 
 

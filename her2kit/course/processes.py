@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from her2kit.cluster.threads import cores, thread_limits
+from her2kit.course.endings import how_it_ended
 from her2kit.course.execute import LAST_LINES, MARK
 
 
@@ -71,8 +72,9 @@ class Processes:
             if "outcome" in last:
                 return last["failure"]
             lines = [x for x in noise_file.read_text(errors="replace").splitlines() if x.strip()]
-        end = f"the process ended with status {process.returncode}"
-        return {"cell": "no cell", "error": lines[-1] if lines else end, "lines": lines[-LAST_LINES:]}
+        end = how_it_ended("the notebook's process", process.returncode)
+        error = lines[-1] if lines and process.returncode >= 0 else end
+        return {"cell": "no cell", "error": error, "lines": lines[-LAST_LINES:]}
 
     def _start(self, job_file: Path, noise: Any) -> subprocess.Popen:
         with self._lock:

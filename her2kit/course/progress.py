@@ -72,5 +72,10 @@ def _words(outcome: "Outcome") -> str:
         return "done before"
     if outcome.failure is None:
         return f"done in {outcome.seconds:.0f} s"
-    lines = [f"failed in {outcome.failure['cell']}: {outcome.failure['error']}"]
-    return "\n    ".join([*lines, *outcome.failure["lines"]])
+    return "\n    ".join([f"failed {failure_words(outcome.failure)}", *outcome.failure["lines"]])
+
+
+def failure_words(failure: Mapping[str, Any]) -> str:
+    """Return where and how a run failed, one line."""
+    where = "before or after its cells" if failure["cell"] == "no cell" else f"in {failure['cell']}"
+    return f"{where}: {failure['error']}"

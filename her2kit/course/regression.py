@@ -20,6 +20,8 @@ from her2kit.course.yaml_file import read_yaml
 from her2kit.errors import Her2Error
 
 GOOD, RED, NOT_JUDGED = "ok", "RED", "not judged"
+NOTHING = "nothing"
+"""Expected of a metric that ``expected.yaml`` does not name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Verdict:
     got: str
     verdict: str
     """``ok``, ``RED`` or ``not judged``."""
+    why: str = ""
+    """Why this is expected, or where a run failed; empty where there is no more to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,9 @@ def compare_runs(folders: Sequence[Path], expected: Mapping[str, Mapping[str, An
             verdicts.append(Verdict(folder.name, "run.json", "readable", "not readable", RED))
         elif record["status"] != "done":
             failure = record.get("failure") or {"error": "the run did not end"}
-            verdicts.append(Verdict(record["notebook"], "run", "done", failure["error"], RED))
+            place = failure.get("cell", "no cell")
+            why = "" if place == "no cell" else f"in {place}"
+            verdicts.append(Verdict(record["notebook"], "run", "done", failure["error"], RED, why))
         elif record.get("parameters"):
             words = ", ".join(f"{k}={v}" for k, v in record["parameters"].items())
             verdicts.append(Verdict(record["notebook"], "parameters", "defaults", words, NOT_JUDGED))
@@ -128,11 +134,11 @@ def _compare(notebook: str, expected: Mapping[str, Any], results: Mapping[str, A
     verdicts = []
     for metric, wanted in expected.items():
         got = flat.get(metric, "missing")
-        verdicts.append(
-            Verdict(notebook, metric, _words(wanted), _words(got), GOOD if _fits(wanted, got) else RED)
-        )
-    rest = [metric for metric in flat if metric not in expected]
-    return verdicts + [Verdict(notebook, metric, "", _words(flat[metric]), NOT_JUDGED) for metric in rest]
+        verdict = GOOD if _fits(wanted, got) else RED
+        why = wanted.why if isinstance(wanted, Bounds) else ""
+        verdicts.append(Verdict(notebook, metric, words_of(wanted), words_of(got), verdict, why))
+    rest = [name for name in flat if name not in expected]
+    return verdicts + [Verdict(notebook, name, NOTHING, words_of(flat[name]), NOT_JUDGED) for name in rest]
 
 
 def _fits(wanted: Any, got: Any) -> bool:
@@ -149,18 +155,8 @@ def flatten(results: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _words(value: Any) -> str:
+def words_of(value: Any) -> str:
+    """Return an expected or found value as it is read."""
     if isinstance(value, Bounds):
         return f"{value.low:g} .. {value.high:g}"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def table_of(verdicts: Sequence[Verdict]) -> str:
-    """Return the verdicts as a plain table."""
-    rows = [("notebook", "metric", "expected", "got", "verdict")]
-    rows += [(v.notebook, v.metric, v.expected, v.got, v.verdict) for v in verdicts]
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -11,7 +11,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,21 @@ from typing import Any
 from her2kit.cluster.spread import spread, wanted_by
 from her2kit.cluster.threads import cores
 from her2kit.cluster.workers import running_workers
+from her2kit.course.endings import cannot_write, need_room
 from her2kit.course.notebooks import read_notebook
 from her2kit.course.plan import Run, run_parameters
 from her2kit.course.processes import Processes
 from her2kit.course.progress import Progress
 from her2kit.course.records import RECORD, is_done, read_record, read_results, write_record
 from her2kit.course.run_log import RunLog, now
+
+Pages = Mapping[str, Path]
+"""Page of each notebook of a call, by name: links between notebooks lead from page to page."""
+
+
+def page_of(run: Run) -> Path:
+    """Return where the executed notebook goes as HTML."""
+    return run.folder / f"{run.notebook.stem}.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ class Outcome:
     @property
     def page(self) -> Path:
         """Return the executed notebook as HTML."""
-        return self.run.folder / f"{self.run.notebook.stem}.html"
+        return page_of(self.run)
 
 
 def run_notebooks(
@@ -66,7 +75,7 @@ def run_notebooks(
     workers
         Notebooks at a time; the cores are shared between them.
     resume
-        Keep runs that are done with the same code, values and version.
+        Keep runs that are done with the same notebook, values and package.
     progress
         Told about each cell and each end; silent where None.
     log_folder
@@ -80,16 +89,20 @@ def run_notebooks(
     ClusterError
         If the scheduler does not answer, or its workers cannot run notebooks.
     ValueError
-        If ``workers`` is below 1, or a folder that would be emptied holds something else than a run.
+        If ``workers`` is below 1, a folder that would be emptied holds something else than a run, or one
+        cannot be written.
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}; use 1 or more")
     for run in runs:
         if run.folder.is_dir() and _strange(run.folder) and read_record(run.folder) is None:
             raise ValueError(f"{run.folder} holds something that is not a run; give another --out")
+    for run in runs:
+        need_room(run.folder.parent)
     progress = progress or Progress(quiet=True)
     progress.begin({run.name: len(read_notebook(run.notebook).cells) for run in runs})
     log, left, outcomes = RunLog(log_folder), [], {}
+    pages = {run.notebook.stem: page_of(run) for run in runs}
     for run in runs:
         outcome = finished(run) if resume else None
         if outcome is None:
@@ -99,7 +112,11 @@ def run_notebooks(
             progress.end(outcome)
             outcomes[run.folder] = outcome
     try:
-        doing = _here(left, workers, log, progress) if scheduler is None else _there(left, scheduler, log)
+        doing = (
+            _here(left, workers, pages, log, progress)
+            if scheduler is None
+            else _there(left, scheduler, pages, log)
+        )
         with contextlib.closing(doing):
             for outcome in doing:
                 progress.end(outcome)
@@ -109,12 +126,14 @@ def run_notebooks(
     return [outcomes[run.folder] for run in runs]
 
 
-def _here(runs: Sequence[Run], workers: int, log: RunLog, progress: Progress) -> Generator[Outcome]:
+def _here(
+    runs: Sequence[Run], workers: int, pages: Pages, log: RunLog, progress: Progress
+) -> Generator[Outcome]:
     """Run notebooks in processes of this computer; yield how each ended, as they end."""
     processes = Processes(workers)
     pool = ThreadPoolExecutor(max_workers=workers)
     try:
-        for ended in as_completed([pool.submit(_run, run, processes, log, progress) for run in runs]):
+        for ended in as_completed([pool.submit(_run, run, processes, pages, log, progress) for run in runs]):
             yield ended.result()
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -124,7 +143,7 @@ def _here(runs: Sequence[Run], workers: int, log: RunLog, progress: Progress) ->
         pool.shutdown(wait=True)
 
 
-def _there(runs: Sequence[Run], scheduler: str, log: RunLog) -> Generator[Outcome]:
+def _there(runs: Sequence[Run], scheduler: str, pages: Pages, log: RunLog) -> Generator[Outcome]:
     """Run notebooks on the workers of a cluster; yield how each ended, as they end."""
     if not runs:
         return
@@ -136,12 +155,12 @@ def _there(runs: Sequence[Run], scheduler: str, log: RunLog) -> Generator[Outcom
             print(f"her2kit: {words}", file=sys.stderr, flush=True)
 
     with running_workers(scheduler) as workers:
-        work = functools.partial(_run_on_worker, log)
+        work = functools.partial(_run_on_worker, pages, log)
         for place, outcome in spread(workers, work, runs, folder=folder, waiting=waiting):
             yield outcome or _given_up(runs[place], log)
 
 
-def _run_on_worker(log: RunLog, run: Run) -> Outcome:
+def _run_on_worker(pages: Pages, log: RunLog, run: Run) -> Outcome:
     """Run one notebook on a worker; end it where nobody waits for it any more."""
     processes, wanted, over = Processes(cores()), wanted_by(), threading.Event()  # Dask counts a core a task
 
@@ -152,7 +171,7 @@ def _run_on_worker(log: RunLog, run: Run) -> Outcome:
 
     threading.Thread(target=watch, daemon=True).start()
     try:
-        return _run(run, processes, log, Progress(quiet=True))
+        return _run(run, processes, pages, log, Progress(quiet=True))
     finally:
         over.set()
 
@@ -166,7 +185,7 @@ def _given_up(run: Run, log: RunLog) -> Outcome:
 
 
 def finished(run: Run) -> Outcome | None:
-    """Return the outcome of an earlier run that is done with the same code, values and version, else None."""
+    """Return the outcome of an earlier run of the same notebook, values and package, if it is done."""
     record = read_record(run.folder)
     if record is None or not is_done(run):
         return None
@@ -187,7 +206,7 @@ def _empty(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _run(run: Run, processes: Processes, log: RunLog, progress: Progress) -> Outcome:
+def _run(run: Run, processes: Processes, pages: Pages, log: RunLog, progress: Progress) -> Outcome:
     """Run one notebook in a process of its own and write its folder."""
     from her2kit.course.offline_html import write_page
 
@@ -201,13 +220,12 @@ def _run(run: Run, processes: Processes, log: RunLog, progress: Progress) -> Out
             run.notebook, executed, run_parameters(run), lambda done: progress.cells(run.name, done)
         )
         if executed.is_file():
-            write_page(executed, executed.with_suffix(".html"))
+            write_page(executed, page_of(run), home=run.notebook.parent, pages=pages)
         status, seconds = "failed" if failure else "done", round(time.monotonic() - begun, 1)
         write_record(run, status=status, started=started, seconds=seconds, failure=failure)
         outcome = Outcome(run, status, seconds, failure, read_results(run.folder))
         log.add(status, run, seconds=seconds, results=outcome.results)
         return outcome
     except OSError as error:  # such as a full disk; the other runs may still fit
-        words = f"{error.filename or run.folder}: {error.strerror or error}; make room, go on with --resume"
-        failure = {"cell": "no cell", "error": words, "lines": []}
+        failure = {"cell": "no cell", "error": cannot_write(error, run.folder), "lines": []}
         return Outcome(run, "failed", round(time.monotonic() - begun, 1), failure)
