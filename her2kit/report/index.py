@@ -4,7 +4,7 @@ One HTML file without scripts; the pictures are inside it, the pages that it lin
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from her2kit.report.page import write_page
 from her2kit.report.pictures import data_uri, jpeg, shrunk
 
 KINDS = {"slide": "Slides", "notebook": "Notebooks"}
-STATUS = ("failed", "refused", "done")
-"""In the order in which they are listed."""
+STATUS = {"failed": "block", "unexpected": "block", "refused": "caution", "done": "ok"}
+"""In the order in which they are listed, each with its colour."""
 _PICTURE_PX = 480
 
 
@@ -35,13 +35,20 @@ class Entry:
     words: str = ""
     """What the key figure is, or what went wrong; one sentence."""
     status: str = "done"
-    """``done``, ``refused`` (a slide that a gate refused) or ``failed``."""
+    """``done``, ``refused`` (a slide that a gate refused), ``unexpected`` (done, but figures are not as
+    expected) or ``failed``."""
     ran: str = ""
     """When, how long and with what, in words."""
     picture: np.ndarray | None = None
     """uint8 RGB (h, w, 3)."""
     colour: str | None = None
     """Colour beside the key figure, such as that of a HER2 class."""
+    figures: tuple[tuple[str, str], ...] = ()
+    """Further figures: name and value."""
+    judged: str = ""
+    """What was held against what is expected, in words."""
+    lines: tuple[str, ...] = ()
+    """Last lines of what went wrong."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -52,7 +59,13 @@ class Entry:
             raise ValueError(f"href={self.href!r}; pass a path relative to the index")
 
 
-def write_index(path: str | os.PathLike, entries: Iterable[Entry], *, ran: str = "") -> Path:
+def write_index(
+    path: str | os.PathLike,
+    entries: Iterable[Entry],
+    *,
+    facts: Mapping[str, str] | None = None,
+    links: Mapping[str, str] | None = None,
+) -> Path:
     """Write the index of a run and return its path; the file appears whole or not at all.
 
     Parameters
@@ -60,23 +73,33 @@ def write_index(path: str | os.PathLike, entries: Iterable[Entry], *, ran: str =
     path : path
         ``reports/index.html``.
     entries : iterable of Entry
-        In any order; within a kind those that failed come first, then the refused, then by title.
-    ran : str
-        What ran when on what, in words, for the head of the page.
+        In any order. Those that failed stand at the top of the page with their last lines; within a kind the
+        unexpected come first, then the refused, then by title.
+    facts : mapping
+        What ran when on what, for the head of the page: name to words.
+    links : mapping
+        Further pages and tables: words to a path relative to the index.
     """
     path, entries = Path(path), list(entries)
+    entries.sort(key=lambda e: (list(KINDS).index(e.kind), list(STATUS).index(e.status), e.title))
+    broken = [_card(e) for e in entries if e.status == "failed"]
     groups = []
     for kind, name in KINDS.items():
         of_kind = [e for e in entries if e.kind == kind]
-        of_kind.sort(key=lambda e: (STATUS.index(e.status), e.title))
-        if of_kind:
-            groups.append((name, _heading(of_kind), [_card(e) for e in of_kind]))
-    failed = sum(e.status == "failed" for e in entries)
-    return write_page(path, "index", groups=groups, ran=ran, failed=failed, total=len(entries))
+        cards = [_card(e) for e in of_kind if e.status != "failed"]
+        if cards:
+            groups.append((name, cards))
+    known = {
+        KINDS[kind]: counts for kind in KINDS if (counts := _counts([e for e in entries if e.kind == kind]))
+    }
+    return write_page(
+        path, "index", groups=groups, broken=broken, facts=known | dict(facts or {}),
+        links={words: quote(place) for words, place in (links or {}).items()}, total=len(entries),
+    )  # fmt: skip
 
 
-def _heading(entries: list[Entry]) -> str:
-    counts = {s: sum(e.status == s for e in entries) for s in STATUS}
+def _counts(entries: list[Entry]) -> str:
+    counts = {s: sum(e.status == s for e in entries) for s in reversed(STATUS)}
     return ", ".join(f"{n} {status}" for status, n in counts.items() if n)
 
 
@@ -88,8 +111,11 @@ def _card(entry: Entry) -> dict[str, Any]:
         "key": entry.key,
         "words": entry.words,
         "status": entry.status,
-        "level": {"done": "ok", "refused": "caution", "failed": "block"}[entry.status],
+        "level": STATUS[entry.status],
         "ran": entry.ran,
         "colour": entry.colour,
+        "figures": entry.figures,
+        "judged": entry.judged,
+        "lines": "\n".join(entry.lines),
         "picture": None if entry.picture is None else data_uri(jpeg(shrunk(entry.picture, _PICTURE_PX))),
     }

@@ -62,12 +62,23 @@ def runs(sample, workplace):
         notebook = sample()
         if cell:
             notebook.cells[cell].outputs = [figure(90)]
-            (folder / "results.json").write_text(json.dumps({"stained_cells": 1310, "share": 0.25}))
+            results = {
+                "stained_cells": 1310,
+                "share": 0.25,
+                "same": True,
+                "by": {"a": 1},
+                "list": [1],
+                "z": 9,
+            }
+            (folder / "results.json").write_text(json.dumps(results))
         nbformat.write(notebook, folder / f"{name}.ipynb")
         (folder / f"{name}.html").write_text("<p>page")
-        failure = None if cell else {"cell": "cell 5", "error": "RuntimeError: out of stain", "lines": []}
-        status = "done" if cell else "failed"
-        record = {"notebook": name, "variant": "", "status": status, "seconds": 3.2, "failure": failure}
+        failure = {"cell": "cell 5", "error": "RuntimeError: out of stain", "lines": ["----> 2 raise"]}
+        record = {
+            "notebook": name, "variant": "", "tier": "fast" if cell else "smoke", "seconds": 3.2,
+            "status": "done" if cell else "failed", "failure": None if cell else failure,
+            "started": f"2026-11-21T19:{20 if cell else 40}:00+00:00", "computer": "Linux, 2 cores",
+        }  # fmt: skip
         (folder / "run.json").write_text(json.dumps(record))
 
 
@@ -84,8 +95,11 @@ def test_each_run_and_slide_has_a_card_and_every_link_leads_somewhere(runs, scor
     text = re.sub(r"\s+", " ", re.sub(r"data:image[^\"']*", "PICTURE", index.read_text()))
     for words in (
         "How many cells are stained?",
-        "01_sample, 3 s", "<span class=\"figure\">1,310</span>", "stained cells",
-        "02_bad, 3 s", "cell 5: RuntimeError: out of stain",
+        "01_sample, 3 s<", "<span class=\"figure\">1,310</span>", "stained cells",
+        "<tr><th>share</th><td>0.25</td></tr><tr><th>same</th><td>yes</td></tr>", "<td>1</td></tr></table>",
+        "02_bad, 3 s, smoke tier<", "Failed in cell 5: RuntimeError: out of stain", "----&gt; 2 raise",
+        "<dt>Notebooks</dt><dd>1 done, 1 failed</dd>", "<dt>Slides</dt><dd>1 done, 1 refused, 1 failed</dd>",
+        "<dt>Ran</dt><dd>2026-11-21 19:20 to ", "<dt>On</dt><dd>Linux, 2 cores</dd>", "2 of 5 failed",
         "HER2 2+", "pending; 1,234 cells, H-score 151", "H&amp;E", "c.png is empty",
     ):  # fmt: skip
         assert words in text, words
@@ -93,9 +107,22 @@ def test_each_run_and_slide_has_a_card_and_every_link_leads_somewhere(runs, scor
     links = re.findall(r'<a href="([^"]+)"', text)
     assert sorted(links) == [
         *("runs/01_sample/01_sample.html", "runs/02_bad/02_bad.html"),
-        *("scores/a/report.html", "scores/b/report.html"),
+        *("scores/a/report.html", "scores/b/report.html", "scores/cohort.csv"),
     ]
     assert all((index.parent / link).is_file() for link in links)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("stained_cells: 1310", '<span class="level ok">1 of 1 as expected</span>'),
+        ("stained_cells: 1311", '<span class="level block">not as expected: stained_cells</span>'),
+    ],
+)
+def test_a_card_says_whether_its_figures_are_as_expected(runs, workplace, entry, words):
+    assert "as expected" not in write_overview(workplace / "reports").read_text()
+    (workplace / "notebooks/expected.yaml").write_text(f"01_sample: {{{entry}}}\n")
+    assert words in write_overview(workplace / "reports").read_text()
 
 
 def test_without_anything_the_page_says_so(workplace):

@@ -12,21 +12,32 @@ def test_failures_come_first_and_links_are_relative_and_escaped(tmp_path):
         Entry("notebook", "10 Score a slide", "notebooks/10 score.html", "3+", "HER2", picture=picture),
         Entry("slide", "b", "scores/b/report.html", "0", status="done", colour="#3B6FB6"),
         Entry("slide", "a <script>", "scores/a#1/report.html", "", "H&E, not DAB", status="refused"),
-        Entry("slide", "c", None, "", "c.tif: truncated", status="failed"),
+        Entry("slide", "c", None, "", "c.tif: truncated", status="failed", lines=("line 1", "x < y")),
+        Entry("notebook", "09 Detect", "n.html", "0.31", status="unexpected", judged="not as expected: f1"),
     ]
-    text = write_index(tmp_path / "index.html", entries, ran="today, 3 slides on 2 cores").read_text("utf-8")
+    facts, links = {"On": "2 cores <here>"}, {"All slides": "scores/co hort.html"}
+    index = write_index(tmp_path / "index.html", entries, facts=facts, links=links)
+    text = index.read_text("utf-8")
     assert "<script" not in text
     assert re.findall(r'<a href="([^"]*)"', text) == [
+        "scores/co%20hort.html",
         "scores/a%231/report.html",
         "scores/b/report.html",
+        "n.html",
         "notebooks/10%20score.html",
     ]
     places = [
         text.index(words)
-        for words in ("1 of 4 failed", "c.tif: truncated", "H&amp;E, not DAB", ">b<", "10 Score")
+        for words in (
+            *("2 cores &lt;here&gt;", "1 of 5 failed", "c.tif: truncated", "x &lt; y", "H&amp;E, not DAB"),
+            *(">b<", "not as expected: f1", "10 Score"),
+        )
     ]
     assert places == sorted(places)
-    assert "today, 3 slides on 2 cores" in text
+    assert text.count("c.tif: truncated") == 1
+    for heading in ("<dd>1 done, 1 refused, 1 failed</dd>", "<dd>1 done, 1 unexpected</dd>"):
+        assert heading in text
+    assert "<title>her2kit: 5 results, 1 failed</title>" in text
     assert text.count("data:image/jpeg") == 1
     assert len(text) < 60_000
 
