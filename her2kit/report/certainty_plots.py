@@ -24,6 +24,8 @@ def chances(uncertainty: Mapping[str, Any], ax: "Axes | None" = None, *, title: 
     ValueError
         If no share decides, as in a biopsy.
     """
+    from matplotlib.patches import Patch
+
     slide, tumour = uncertainty["p_score"], uncertainty["p_score_tumour"]
     if slide is None:
         raise ValueError(
@@ -31,11 +33,12 @@ def chances(uncertainty: Mapping[str, Any], ax: "Axes | None" = None, *, title: 
         )
     ax = new_axes(ax, (6.4, 2.6))
     here, there = ([100 * p[c] for c in CLASSES] for p in (slide, tumour))
-    ax.barh(CLASSES, here, color=[CLASS_COLOURS[c] for c in CLASSES], height=0.62, label="this slide")
+    ax.barh(CLASSES, here, color=[CLASS_COLOURS[c] for c in CLASSES], height=0.62)
     outline: dict[str, Any] = {"facecolor": "none", "edgecolor": INK, "linewidth": 1.4}
-    ax.barh(CLASSES, there, height=0.8, zorder=3, label="its tumour", **outline)
+    ax.barh(CLASSES, there, height=0.8, zorder=3, **outline)
     ax.set(xlim=(0, 100), xlabel="probability of each score, %")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    means = [Patch(color=SOFT, label="this slide"), Patch(label="its tumour", **outline)]  # of any class
+    ax.legend(handles=means, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     tidy(ax, title)
     ax.tick_params(axis="y", length=0, labelsize=11)
     return ax
@@ -76,10 +79,11 @@ def region_map(
     for row in regions[regions["kind"] == kind].to_dict("records"):
         h = row["h_score_membrane_class"]
         known = isinstance(row["score"], str)
-        colour = CLASS_COLOURS[row["score"] if known else CLASSES[round(h / 100)]]
+        name = row["score"] if known else CLASSES[round(h / 100)]
+        colour, letters = CLASS_COLOURS[name], "white" if name in ("0", "3+") else INK
         corner, size = (row["x_px0"], row["y_px0"]), (row["width_px0"], row["height_px0"])
         ax.add_patch(Rectangle(corner, *size, facecolor=colour, edgecolor="white", linewidth=1, alpha=0.75))
         ax.annotate(row["score"] if known else f"{h:.0f}", (corner[0] + size[0] / 2, corner[1] + size[1] / 2),
-                    ha="center", va="center", fontsize=8, color=INK)  # fmt: skip
+                    ha="center", va="center", fontsize=8, color=letters)  # fmt: skip
     ax.set_xlabel("score of each region as if it were the slide", color=SOFT, fontsize=9)
     return ax
