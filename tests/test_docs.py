@@ -1,5 +1,7 @@
 """Pages for people: links lead somewhere, commands exist, each word of the glossary has its Korean term."""
 
+import ast
+import importlib
 import json
 import re
 import shlex
@@ -167,3 +169,12 @@ def test_sections_that_are_named_beside_a_notebook_are_in_it(name: str) -> None:
         assert set(quoted) <= headings, row
         named += len(quoted)
     assert named or name != "start.md"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_python_of_a_page_imports_what_is_there(path: Path) -> None:
+    for code in re.findall(r"^```python\n(.*?)^```", read(path), flags=re.M | re.S):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("her2kit"):
+                module = importlib.import_module(node.module or "")
+                assert [a.name for a in node.names if not hasattr(module, a.name)] == [], node.module
