@@ -83,6 +83,50 @@ def test_a_wrong_call_is_one_line_and_status_2(put, workplace, words, said):
     assert not (workplace / "reports").exists()
 
 
+@pytest.mark.parametrize("out", ["taken", "taken/runs"])
+def test_a_file_in_the_place_of_the_folder_is_one_line_and_nothing_runs(put, workplace, out):
+    put()
+    (workplace / "taken").write_text("years of work")
+    (workplace / "notebooks/expected.yaml").write_text("01_sample: {stained: 10}\n")
+    for command in ("run", "check"):
+        done = call(command, "--out", out)
+        assert done.exit_code == 2
+        assert done.stderr.startswith(f"her2kit: cannot write to {workplace}/{out}: ")
+        assert done.stderr.endswith("a file is where a folder should be: give another --out\n")
+        assert done.stderr.count("\n") == 1
+    assert (workplace / "taken").read_text() == "years of work"
+
+
+def test_check_runs_what_is_named_and_resumes(put, sample, workplace):
+    short = sample()
+    del short.cells[5:7]  # the figure
+    put("01_short", short)
+    put("02_other")
+    (workplace / "notebooks/expected.yaml").write_text("01_short: {stained: 10}\n")
+    first = call("check", "--only", "1")
+    assert first.exit_code == 0, first.output
+    assert "[1/1] 01_short: done in" in first.stderr
+    assert first.stdout.splitlines()[-1].split() == ["01_short", "2", "more", "nothing", "not", "judged"]
+    again = call("check", "--only", "01_short", "--resume", "--every")
+    assert again.exit_code == 0, again.output
+    assert "[1/1] 01_short: done before" in again.stderr
+    assert ["01_short", "label", "nothing", "2+", "not", "judged"] in [
+        line.split() for line in again.stdout.splitlines()
+    ]
+    assert "\x1b" not in again.stdout
+
+
+def test_runs_of_other_sizes_are_not_judged_which_is_not_green(put, sample, workplace):
+    short = sample()
+    del short.cells[5:7]  # the figure
+    put("01_short", short)
+    (workplace / "notebooks/expected.yaml").write_text("01_short: {stained: 10}\n")
+    assert call("run", "1", "-p", "share", "0.5").exit_code == 0
+    judged = call("check", "reports/runs")
+    assert judged.exit_code == 1
+    assert "nothing was judged: expected.yaml holds for notebooks at their default" in judged.stderr
+
+
 def test_render_writes_outputs_into_the_notebook(put, workplace):
     path = put()
     done = call("render")

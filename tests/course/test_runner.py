@@ -1,5 +1,6 @@
 """Notebooks run headless in processes of their own; a failure is named and stops nothing else."""
 
+import errno
 import io
 import json
 import os
@@ -23,13 +24,13 @@ results = {"threads": threads, "python": sys.prefix, "n": n_cells}"""
 
 
 def notebooks(put, sample):
-    """Write three notebooks: a good one, one that raises in a named cell, one whose kernel dies."""
+    """Write three notebooks: a good one, one that raises in a named cell, one whose kernel is killed."""
     good = sample()
     good.cells[8].source = THREADS
     bad = sample()
     bad.cells[4].source = "stained = 0\nshare_of_none = n_cells / stained"
     dying = sample()
-    dying.cells[4].source = "import os\nos._exit(3)"
+    dying.cells[4].source = "print('so far')\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
     return [put("01_good", good), put("02_bad", bad), put("03_dying", dying)]
 
 
@@ -51,7 +52,12 @@ def test_failures_are_named_and_the_rest_is_done(put, sample, workplace):
     assert "ZeroDivisionError" in bad.page.read_text()
 
     assert dying.status == "failed"
-    assert "died" in dying.failure["error"].lower()
+    assert dying.failure["cell"] == 'cell 5 under "Count the stained cells"'
+    assert dying.failure["error"].startswith(
+        "KernelDied: the kernel was killed (SIGKILL), most often because"
+    )
+    assert "run fewer notebooks at a time (--workers 1)" in dying.failure["error"]
+    assert "so far" in dying.page.read_text()
 
     lines = said.getvalue()
     assert "[3/3]" in lines
@@ -111,6 +117,32 @@ def test_a_folder_that_is_not_a_run_is_never_emptied(put, workplace):
     with pytest.raises(ValueError, match="holds something that is not a run; give another --out"):
         run_notebooks(plan_runs([path], out=workplace / "runs"))
     assert (workplace / "runs/01_sample/thesis.txt").read_text() == "years of work"
+
+
+def test_a_notebook_whose_process_is_killed_is_named_and_the_next_is_done(put, sample, workplace):
+    dying, short = sample(), sample()
+    dying.cells[4].source = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)"
+    del short.cells[5:7]  # the figure
+    killed, done = run_notebooks(
+        plan_runs([put("01_dying", dying), put("02_short", short)], out=workplace / "runs")
+    )
+    assert killed.failure["error"].startswith("the notebook's process was killed (SIGKILL), most often")
+    assert done.status == "done"
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_file(put, sample, workplace, monkeypatch):
+    def full(run, **words):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = put()
+    (run,) = plan_runs([path], out=workplace / "runs")
+    with monkeypatch.context() as patch:
+        patch.setattr("her2kit.course.runner.write_record", full)
+        (outcome,) = run_notebooks([run])
+    words = f"{run.folder}: No space left on device; make room, then go on with --resume"
+    assert (outcome.status, outcome.failure["error"]) == ("failed", words)
+    assert finished(run) is None
+    assert not run.folder.exists()
 
 
 def test_no_workers_is_an_error(put, workplace):
