@@ -66,7 +66,7 @@ def _room_to_write(remedy: str) -> Iterator[None]:
         raise
     except OSError as error:
         place = error.filename or "stdout"
-        words = f"stopped: {place}: {error.strerror}; make room or choose another --out, {remedy}"
+        words = f"stopped: {place}: {error.strerror}; make room or choose another folder, {remedy}"
         typer.echo(f"her2kit: {words}", err=True)
         raise typer.Exit(1) from None
 
@@ -262,7 +262,10 @@ def phantom(
 
     form = "{desc}: {percentage:.0f}% |{bar}| {elapsed}, {remaining} to go"
     try:
-        with tqdm(total=1.0, desc="phantom", bar_format=form, disable=None, leave=False) as bar:
+        with (
+            _room_to_write("then type this again"),
+            tqdm(total=1.0, desc="phantom", bar_format=form, disable=None, leave=False) as bar,
+        ):
             path = make_cohort(
                 out, slides=slides, seed=seed, size_px=size_px, mpp=mpp, sites=sites, stain=stain,
                 with_he=with_he, degrade=degrade, workers=workers, overwrite=overwrite,
@@ -286,7 +289,13 @@ def main() -> None:
     words = keep_kernels()
     if words:
         typer.echo(f"her2kit: {words}", err=True)
-    app()
+    try:
+        app()
+    except ImportError as error:
+        if (error.name or "").startswith("her2kit"):
+            raise
+        typer.echo(f"her2kit: a library cannot be loaded: {error}; her2kit doctor says what helps", err=True)
+        sys.exit(1)
 
 
 def _end(number: int, frame: object) -> None:

@@ -304,3 +304,30 @@ def test_a_slide_that_its_manifest_calls_pdl1_gets_no_her2_score(cohort, tmp_pat
     assert "--stain PD-L1" in record["provenance"]["command"]
     jobs = jobs_of([], tmp_path / "m.csv", {"stain": "her2"})
     assert jobs[0].settings.stain == "her2"
+
+
+def test_a_library_that_cannot_be_loaded_is_one_line_with_the_next_step(tmp_path):
+    (tmp_path / "openslide").mkdir()
+    (tmp_path / "openslide/__init__.py").write_text("raise ImportError('no libopenslide')\n")
+    command = [sys.executable, "-m", "her2kit.cli", "score", "a.svs", "--out", str(tmp_path / "out")]
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    result = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
+    assert result.returncode == 1
+    message = one_line(result)
+    assert message == "her2kit: a library cannot be loaded: no libopenslide; her2kit doctor says what helps\n"
+
+
+def test_a_full_disk_while_phantoms_are_drawn_is_one_line(tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from her2kit.cli import app
+
+    def full(*args, **options):
+        raise OSError(28, "No space left on device", str(args[0]))
+
+    monkeypatch.setattr("her2kit.phantom.cohort.make_cohort", full)
+    result = CliRunner().invoke(app, ["phantom", str(tmp_path / "p")])
+    assert result.exit_code == 1
+    assert (
+        "No space left on device; make room or choose another folder, then type this again" in result.output
+    )

@@ -76,6 +76,7 @@ def _fitted(x: np.ndarray, y: np.ndarray, confidence: float) -> tuple[np.ndarray
 
     inverse = np.linalg.pinv(x.T @ x)
     estimate = inverse @ x.T @ y
+    estimate[np.abs(estimate) < 1e-12 * np.abs(y).max()] = 0.0  # what rounding leaves of no effect
     free = len(y) - np.linalg.matrix_rank(x)
     if free < 1:
         return estimate, np.full(len(estimate), np.nan)

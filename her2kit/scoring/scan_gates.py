@@ -41,8 +41,10 @@ def focus_gate(sharp: np.ndarray) -> Gate:
         words = f"Out of focus: fine detail has {middle:.2f} times the contrast of coarse detail. Scan again."
         return Gate("focus", "block", middle, words)
     if middle < SOFT or blurred > SOME_BLURRED:
-        words = f"The picture is soft, or {blurred:.0%} of the fields are blurred: faint stain may be missed."
-        return Gate("focus", "caution", middle, f"{words} Scan again if you can.")
+        some = blurred > SOME_BLURRED
+        words = f"{blurred:.0%} of the fields are blurred" if some else "The picture is soft"
+        words += ": faint stain may be missed. Scan again if you can."
+        return Gate("focus", "caution", middle, words)
     return Gate("focus", "ok", middle, "The picture is in focus.")
 
 
