@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 RUNS, SCORES, INDEX = "runs", "scores", "index.html"
 _PICTURE_PX = 480
 _FIGURES = 3
-"""How many results a card shows beside the first."""
+"""How many results a card shows beside the first, and how many red ones it names."""
 _LINKS = {
     "All slides on one page": f"{SCORES}/cohort.html",
     "All slides as a table": f"{SCORES}/cohort.csv",
@@ -131,7 +131,8 @@ def _judged(folder: Path, record: dict[str, Any], expected: Expected) -> tuple[s
     verdicts = [v for v in compare_runs([folder], expected) if v.verdict in (GOOD, RED)]
     red = [v.metric for v in verdicts if v.verdict == RED]
     if red:
-        return f"not as expected: {', '.join(red)}", True
+        more = f" and {len(red) - _FIGURES} more" if len(red) > _FIGURES else ""
+        return f"not as expected: {', '.join(red[:_FIGURES])}{more}", True
     return (f"{len(verdicts)} of {len(verdicts)} as expected" if verdicts else ""), False
 
 

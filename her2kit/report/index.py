@@ -100,7 +100,8 @@ def write_index(
 
 def _counts(entries: list[Entry]) -> str:
     counts = {s: sum(e.status == s for e in entries) for s in reversed(STATUS)}
-    return ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    words = {"unexpected": "not as expected"}
+    return ", ".join(f"{n} {words.get(status, status)}" for status, n in counts.items() if n)
 
 
 def _card(entry: Entry) -> dict[str, Any]:

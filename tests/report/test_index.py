@@ -35,7 +35,7 @@ def test_failures_come_first_and_links_are_relative_and_escaped(tmp_path):
     ]
     assert places == sorted(places)
     assert text.count("c.tif: truncated") == 1
-    for heading in ("<dd>1 done, 1 refused, 1 failed</dd>", "<dd>1 done, 1 unexpected</dd>"):
+    for heading in ("<dd>1 done, 1 refused, 1 failed</dd>", "<dd>1 done, 1 not as expected</dd>"):
         assert heading in text
     assert "<title>her2kit: 5 results, 1 failed</title>" in text
     assert text.count("data:image/jpeg") == 1
