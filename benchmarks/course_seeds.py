@@ -10,7 +10,6 @@ removed, so no phantoms pile up.
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 import statistics
@@ -26,6 +25,7 @@ from benchmarks.claims import ROOT, Claim, write_claims
 from her2kit.course.notebooks import code_stamp, read_notebook, select_notebooks
 from her2kit.course.parameters import read_parameters
 from her2kit.course.plan import plan_runs
+from her2kit.course.records import package_stamp
 from her2kit.course.regression import Bounds, flatten, read_expected
 from her2kit.course.runner import run_notebooks
 from her2kit.exchange.whole import whole_file
@@ -34,13 +34,16 @@ KEEP = ROOT / "reports" / "bench" / "course_seeds"
 SEEDS = 3
 DEVIATIONS = 3.0
 """How many standard deviations a bound is wide, each way."""
-SHARES = (
-    "f1", "dice", "iou", "accuracy", "recall", "auc", "agreement", "coverage", "share", "lift", "wrong_",
-    "within_", "called_tumour", "peak_left", "labels_right", "quality", "folds_mean", "ece",
-    "by_input", "by_label", "he_alone", "sensitivity", "specificity", "box_map", "limit_of_detection",
-)  # fmt: skip
-"""Parts of the names of metrics that cannot leave 0 to 1; ``SIGNED`` ones cannot leave -1 to 1."""
-SIGNED = ("gap", "kappa", "worst_step", "all_random", "labels_shuffled", "_ridge", "total")
+RANGES = {
+    (-1.0, 1.0): ("gap", "kappa", "worst_step", "all_random", "labels_shuffled", "_ridge", "total"),
+    (0.0, 100.0): ("percent.",),
+    (0.0, 1.0): (
+        "f1", "dice", "iou", "accuracy", "recall", "auc", "agreement", "coverage", "share", "lift", "wrong_",
+        "within_", "called_tumour", "peak_left", "labels_right", "quality", "folds_mean", "ece", "by_input",
+        "by_label", "he_alone", "sensitivity", "specificity", "box_map", "limit_of_detection",
+    ),
+}  # fmt: skip
+"""Ranges that metrics cannot leave, each with parts of their names; the first that fits the values counts."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -107,15 +110,11 @@ def run_seed(notebook: Path, seed: int) -> dict[str, Any]:
 
 
 def code_of(notebook: Path) -> dict[str, str]:
-    """Return what tells the code of a run: stamp of the notebook, version and hash of the package."""
-    digest = hashlib.sha256()
-    package = Path(her2kit.__file__).parent
-    for module in sorted(package.rglob("*.py")):
-        digest.update(module.relative_to(package).as_posix().encode() + module.read_bytes())
+    """Return what tells the code of a run: stamp of the notebook, version and stamp of the package."""
     return {
         "code_sha256": code_stamp(read_notebook(notebook)),
         "her2kit": her2kit.__version__,
-        "package_sha256": digest.hexdigest(),
+        "package_sha256": package_stamp(),
     }
 
 
@@ -136,7 +135,7 @@ def tabulate(notebooks: Sequence[Path], *, keep: Path) -> pd.DataFrame:
             if len(values) < 2:
                 continue
             mean, sd = statistics.fmean(values.values()), statistics.stdev(values.values())
-            floor, roof = possible(metric)
+            floor, roof = possible(metric, list(values.values()))
             rows.append({
                 "notebook": notebook.stem, "metric": metric, "seeds": len(values), "own": values.get(own),
                 "mean": mean, "sd": sd, "low": max(floor, mean - DEVIATIONS * sd),
@@ -147,11 +146,13 @@ def tabulate(notebooks: Sequence[Path], *, keep: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def possible(metric: str) -> tuple[float, float]:
-    """Return the range that a metric cannot leave, by its name."""
-    if any(part in metric for part in SIGNED):
-        return -1.0, 1.0
-    return (0.0, 1.0) if any(part in metric for part in SHARES) else (0.0, float("inf"))
+def possible(metric: str, values: Sequence[float]) -> tuple[float, float]:
+    """Return the range that a metric cannot leave, by its name, or else by its sign."""
+    least, most = min(values), max(values)
+    for (low, high), parts in RANGES.items():
+        if any(part in metric for part in parts) and low <= least and most <= high:
+            return low, high
+    return (0.0 if least >= 0 else float("-inf")), float("inf")
 
 
 def claims_of(table: pd.DataFrame, keep: Path) -> list[Claim]:
