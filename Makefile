@@ -50,7 +50,7 @@ test: setup
 	$(BIN)/python -m pytest
 
 lab: setup
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks/01_look_at_a_slide.ipynb
 
 render: setup
 	$(BIN)/her2kit render
