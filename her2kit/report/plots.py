@@ -285,12 +285,29 @@ def _clean_picture(ax: "Axes", size: tuple[float, float], mpp: float | None, tit
     ax.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect="equal")
     ax.spines[:].set_visible(False)
     ax.set_title(title, loc="left", color=INK, fontsize=11)
-    if mpp is None:
-        return
+    if mpp is not None:
+        scale_bar(ax, size, mpp)
+
+
+def scale_bar(ax: "Axes", size: tuple[float, float], mpp: float) -> None:
+    """Draw a bar of 1, 2 or 5 times a power of ten um, with a pale edge: tissue under it may be dark.
+
+    Parameters
+    ----------
+    size
+        Width and height of the picture, in pixels of `mpp`.
+    """
+    from matplotlib.patheffects import withStroke
+
+    width, height = size
     wanted = 0.25 * width * mpp
     power = 10.0 ** np.floor(np.log10(wanted))
     um = max(k * power for k in (1, 2, 5) if k * power <= wanted)
     label = f"{um / 1000:g} mm" if um >= 1000 else f"{um:g} µm"
     left, low = 0.03 * width, 0.965 * height
-    ax.plot([left, left + um / mpp], [low, low], color=INK, linewidth=3, solid_capstyle="butt")
-    ax.annotate(label, (left, low), xytext=(0, 4), textcoords="offset points", fontsize=9, color=INK)
+    edge = [withStroke(linewidth=4.5, foreground="white", alpha=0.75)]
+    ax.plot([left, left + um / mpp], [low, low], color=INK, linewidth=3, solid_capstyle="butt",
+            path_effects=edge)  # fmt: skip
+    edge = [withStroke(linewidth=2, foreground="white", alpha=0.75)]
+    ax.annotate(label, (left, low), xytext=(0, 5), textcoords="offset points", fontsize=9, color=INK,
+                path_effects=edge)  # fmt: skip

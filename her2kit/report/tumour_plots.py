@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from her2kit.regions.map_features import MajorAxis
-from her2kit.report.plots import INK, SOFT, new_axes, tidy
+from her2kit.report.plots import INK, SOFT, new_axes, scale_bar, tidy
 from her2kit.report.tumour_section import THRESHOLD, TUMOUR_RGB, paint
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def map_over_slide(
     truth: np.ndarray | None = None,
     title: str = "",
 ) -> "Axes":
-    """Draw a tumour map over its slide, with the outline at 0.5, the longest diameter and a bar of 1 mm.
+    """Draw a tumour map over its slide, with the outline at 0.5, the longest diameter and a scale bar.
 
     Parameters
     ----------
@@ -58,9 +58,7 @@ def map_over_slide(
                     fontsize=9.5, color=INK, fontweight="bold",
                     bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "none",
                           "alpha": 0.85})  # fmt: skip
-    bar, place = 1000 / um_per_px, 0.04 * width
-    ax.plot([place, place + bar], [0.96 * height] * 2, color=INK, linewidth=2.5, solid_capstyle="butt")
-    ax.text(place + bar / 2, 0.95 * height, "1 mm", ha="center", va="bottom", fontsize=8.5, color=INK)
+    scale_bar(ax, (width, height), um_per_px)
     ax.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
     ax.set_title(title, loc="left", color=INK, fontsize=10.5)
     ax.spines[:].set_visible(False)

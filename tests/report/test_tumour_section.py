@@ -69,14 +69,14 @@ def test_the_figure_labels_the_diameter_and_the_border():
     ax = map_over_slide(
         np.full((50, 50, 3), 200, np.uint8), probability, axis, um_per_px=10.0, truth=probability > 0
     )
-    assert [t.get_text() for t in ax.texts] == ["0.80 mm or more", "1 mm"]
+    assert [t.get_text() for t in ax.texts] == ["0.80 mm or more", "200 µm"]
     empty = map_over_slide(
         np.full((50, 50, 3), 200, np.uint8),
         np.zeros((100, 100), np.uint8),
         major_axis(np.zeros((9, 9)), um_per_px=1),
         um_per_px=10.0,
     )
-    assert [t.get_text() for t in empty.texts] == ["1 mm"]
+    assert [t.get_text() for t in empty.texts] == ["200 µm"]
 
 
 def test_axes_within_the_band_are_counted():
