@@ -97,8 +97,14 @@ def main() -> None:
     def tell(**words: Any) -> None:
         print(MARK + json.dumps(words), flush=True)
 
-    # So the parent stops this process; leaving by SystemExit ends the kernel and removes what is half made.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    def leave(number: int, frame: Any) -> None:
+        signal.signal(number, lambda number, frame: None)
+        sys.exit(128 + number)
+
+    # So the parent stops this process; leaving by SystemExit, once, ends the kernel and removes what is half
+    # made. An interruption from the keyboard reaches all processes, but it is the parent that acts on it.
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, lambda number, frame: None)
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     source, target = Path(job["source"]), Path(job["target"])

@@ -156,11 +156,14 @@ def test_an_interruption_ends_the_kernel_and_is_not_a_failure(put, sample, workp
     put("01_slow", slow)
     call = "from her2kit.cli import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", call, "run", "1", "--out", "out"], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", call, "run", "1", "--out", "out"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     pid = workplace / "notebooks/pid"
     wait_until(lambda: pid.is_file() and pid.read_text())
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes at once
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 130
     assert said == "her2kit: stopped; what is done is kept, and --resume goes on from there\n"
