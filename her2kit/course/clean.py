@@ -14,7 +14,7 @@ from her2kit.course.notebooks import code_stamp, tags_of
 
 MAX_BYTES = 500_000
 """A notebook above this is refused: clones grow with every rendering (design.md, Notebooks)."""
-FIGURE_BYTES = 40_000
+FIGURE_BYTES = 8_000
 """PNG figures above this are stored with a palette of 256 colours."""
 STAMP = "her2kit"
 """Name of the notebook metadata that holds the stamp."""

@@ -57,13 +57,3 @@ def check_trustworthy(table: pd.DataFrame, *, bound: float, answer: list[str]) -
     if wrong[0] in answer:
         return f"Not yet: look at the highest point of {wrong[0]} to the right of `trained`."
     return f"Not yet: why did you leave out {wrong[0]}?"
-
-
-@judged(word, "Give one of the three, in quotes.")
-def check_counterfactual(*, answer: str) -> str:
-    """Return whether ``answer`` names the experiment that proves what a map only suggests."""
-    if answer not in ("another map", "take the mark away", "more tiles with the mark"):
-        return "Give one of the three, in quotes."
-    if answer == "take the mark away":
-        return RIGHT
-    return "Not yet: what changes the input, and nothing else?"

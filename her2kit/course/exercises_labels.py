@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from her2kit.course.judging import RIGHT, judged, list_of, number, pair, word
+from her2kit.course.judging import RIGHT, judged, list_of, number, word
 from her2kit.labels.autolabel import patch_rule
 from her2kit.labels.ranking import expected_gain
 
@@ -47,18 +47,3 @@ def check_first_to_review(
     if answer == names[int(gain.argmax())]:
         return RIGHT
     return "Not yet: what is the chance that its label is wrong? Unsure is not the same as probably wrong."
-
-
-@judged(pair, "Give two numbers in brackets: x and y.")
-def check_place_on_slide(
-    *, xy_tile: tuple[float, float], corner_px0: tuple[float, float], mpp: float, slide_mpp: float,
-    answer: tuple[float, float],
-) -> str:  # fmt: skip
-    """Return whether ``answer`` is the level-0 place of a point of a tile."""
-    scale = mpp / slide_mpp
-    right = [c + v * scale for v, c in zip(xy_tile, corner_px0, strict=True)]
-    if np.allclose(answer, right):
-        return RIGHT
-    if np.allclose(answer, [c + v for v, c in zip(xy_tile, corner_px0, strict=True)]):
-        return "That is R1's slip: a pixel of the tile is not a pixel of the slide. How many is it?"
-    return "Not yet: first level-0 pixels per pixel of the tile, then the tile's corner."

@@ -21,16 +21,6 @@ def check_dice(truth: np.ndarray, predicted: np.ndarray, *, answer: float) -> st
     return "Not yet: count the squares of the truth, of the prediction, and those of both."
 
 
-@judged(number, "Give a number from 0 to 1.")
-def check_iou_of_dice(*, dice: float, answer: float) -> str:
-    """Return whether ``answer`` is the IoU of a class whose Dice is ``dice``."""
-    if abs(answer - dice / (2 - dice)) < 0.01:
-        return RIGHT
-    if answer >= dice:
-        return "Not yet: of the two, IoU is never the larger one."
-    return "Not yet: take 100 squares in each area, and see how many must overlap for that Dice."
-
-
 @judged(number, "Give a number of pairs.")
 def check_pairs(*, side_px: int, token_px: int, shrink: int, answer: float) -> str:
     """Return whether ``answer`` is how many pairs a stage compares.

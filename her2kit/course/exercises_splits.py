@@ -7,14 +7,6 @@ from her2kit.learning.leakage import find_leaks
 from her2kit.learning.splits import split
 
 
-@judged(whole, "Slides are whole: give a whole number.")
-def check_test_slides(*, slides: int, share: float, answer: int) -> str:
-    """Return whether ``answer`` is how many of ``slides`` go to a part of ``share``, to one slide."""
-    if abs(answer - slides * share) < 1:
-        return RIGHT
-    return "Not yet: what share of the slides, not of the tiles?"
-
-
 @judged(word, "Give the name of a column, in quotes.")
 def check_unit(table: pd.DataFrame, *, answer: str) -> str:
     """Return whether a split by the column ``answer`` keeps slides and patients whole, for several seeds."""

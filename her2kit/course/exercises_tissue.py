@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from her2kit.course.judging import OPEN, RIGHT, by_name, judged, number, word
+from her2kit.course.judging import OPEN, RIGHT, by_name, judged, number
 
 _SHARE = 0.005
 
@@ -63,13 +63,3 @@ def check_pdl1(
     if wrong == ["CPS"]:
         return "CPS: immune cells are added above the line. What stands below it?"
     return f"Not yet: {wrong[0]} is a percentage of the viable tumour cells."
-
-
-@judged(word, "Give one of the two sentences, in quotes.")
-def check_fault(*, answer: str) -> str:
-    """Return whether ``answer`` names what softmax before cross-entropy does to a sure mistake."""
-    if answer not in ("it is punished less", "it is punished more"):
-        return "Give one of the two sentences, in quotes."
-    if answer == "it is punished less":
-        return RIGHT
-    return "Not yet: look at the left end of the figure. How strongly does each line pull there?"

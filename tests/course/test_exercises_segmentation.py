@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from her2kit.course.exercises_segmentation import check_dice, check_iou_of_dice, check_kept, check_pairs
+from her2kit.course.exercises_segmentation import check_dice, check_kept, check_pairs
 from her2kit.course.judging import OPEN, RIGHT
 
 TRUTH = np.zeros((4, 5), bool)
@@ -26,13 +26,6 @@ PREDICTED[1:4, 2:4] = True
 )
 def test_dice(answer, said):
     assert said in check_dice(TRUTH, PREDICTED, answer=answer)
-
-
-@pytest.mark.parametrize(
-    ("answer", "said"), [(..., OPEN), (2 / 3, RIGHT), (0.9, "never the larger"), (0.4, "Not yet")]
-)
-def test_iou(answer, said):
-    assert said in check_iou_of_dice(dice=0.8, answer=answer)
 
 
 @pytest.mark.parametrize(
