@@ -21,6 +21,10 @@ TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
 {%- block jupyter_widgets -%}{%- endblock -%}
+{%- block html_head_css -%}
+{{ super() }}
+<style>body.jp-Notebook { max-width: 1080px; margin: 0 auto; }</style>
+{%- endblock -%}
 """
 
 
