@@ -76,7 +76,8 @@ def confidence(
         steps.append(Step(f"confidence {least:.2f}", words,
                           partial(_detected, pixels, here, radius_px, swept, least)))  # fmt: skip
     first = nearest(swept.index, 0.5 if chosen is None else chosen)
-    still = [0, first, nearest(swept.index, (1 + swept.index[first]) / 2)]
+    later = nearest(swept.index, (1 + swept.index[first]) / 2)
+    still = [0, first or later // 2, later]
     panels = [(3.9, 4.1), (4.2, 3.2)]
     return Touch(
         "least confidence of a cell", steps, panels=panels, first=first, still=still, still_panels=[0]
