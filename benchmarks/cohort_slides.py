@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.claims import Claim, real_folder
-from benchmarks.reading import CLASS_OF_LEVEL, LEVELS, planted_levels
-from benchmarks.rendered import BAND, SIDE_UM, Read, plans_of, read_all
+from benchmarks.reading import planted_of
+from benchmarks.rendered import SIDE_UM, Read, plans_of, read_all
 from her2kit.cells.table import CLASSES
 from her2kit.measure import measure_slide
 from her2kit.phantom.adversarial import pixels_of, write_changes, write_pack
@@ -19,9 +19,6 @@ from her2kit.phantom.cohort import plan_cohort
 from her2kit.phantom.site import SITES
 from her2kit.phantom.slide import make_slide
 from her2kit.pipeline import grade_slide
-from her2kit.scoring.counts import Counts
-from her2kit.scoring.guideline import GUIDELINES, Policies
-from her2kit.scoring.rules import decide
 from her2kit.settings import ScoreSettings
 from her2kit.slides.pyramid import write_pyramid
 
@@ -38,26 +35,16 @@ TURNS = {"90": (1, False), "180": (2, False), "270": (3, False), "mirrored": (0,
 
 def outcome(read: Read) -> dict[str, Any]:
     """Return one row: scored how, planted what, near a line or not, what was said, which intervals hold."""
-    record, guideline = read.record(), GUIDELINES[read.facts["guideline"]]
-    organ, levels = guideline.organ, planted_levels(read.truth, guideline.organ)
-    n = np.bincount(levels, minlength=LEVELS[organ]).tolist()
-    counts = (
-        Counts(n[0], n[1], n[2] + n[3], n[4], ci=n[4], cw=n[3], im=n[2])
-        if organ == "breast"
-        else Counts(*n, ci=n[3], cw=n[2], im=0)
-    )
-    above = np.array([np.mean(levels >= level) for level in range(1, LEVELS[organ])])
+    record, planted = read.record(), planted_of(read)
     row = {
         "slide": read.slide_id, "case": read.facts["case"], "site": read.facts["site"],
         "spoiled": " ".join(name for name, _ in read.facts["degrade"]),
-        "score": record["score"], "planted": decide(counts, guideline.rules, Policies()).score,
-        "inside": bool(np.any((above >= BAND[0]) & (above <= BAND[1]))),
+        "score": record["score"], "planted": planted["planted"], "inside": planted["inside"],
         "said": _said(record),
         "borderline": bool(record["uncertainty"] and record["uncertainty"]["borderline"]),
     }  # fmt: skip
     if record["uncertainty"]:
-        share = np.bincount(CLASS_OF_LEVEL[organ][levels], minlength=4) / len(levels)
-        for name, value in zip(CLASSES, 100 * share, strict=True):
+        for name, value in planted["percent"].items():
             low, high = record["uncertainty"]["percent"][name]["slide"]
             row[f"holds {name}"] = low <= value <= high
     return row

@@ -14,6 +14,7 @@ import pandas as pd
 
 from her2kit.cells import classical, membrane
 from her2kit.cells.classical import NucleusFit, find_nuclei, fit_nuclei
+from her2kit.cells.cytoplasm import held_against_cytoplasm
 from her2kit.cells.kind import cell_types
 from her2kit.cells.membrane import measure_membranes
 from her2kit.cells.network import CellNetwork, locate_cells
@@ -161,6 +162,7 @@ def find_cells(
     xy_um = cells[["x_px0", "y_px0"]].to_numpy() * fit.mpp / slide.scale_at(fit.mpp)
     cells["cell_type"] = cell_types(cells, xy_um)
     ids = [f"c{i:07d}" for i in range(1, len(cells) + 1)]
+    cells = held_against_cytoplasm(cells)
     return conform_cells(cells.assign(cell_id=ids, slide_id=slide.slide_id))
 
 

@@ -43,7 +43,7 @@ _BLANK_CYTOPLASM_OD = 0.05
 _CYTOPLASM_STEP_OD = 0.06
 """A ridge with so much more DAB behind it than in a blank cell belongs to the cell behind it."""
 _MIN_SAMPLES = 12  # of cytoplasm; fewer than .5 % of real cells have less
-_MIN_CYTOPLASM_OD = 0.02  # noise of DAB in unstained cytoplasm; keeps the ratio finite
+MIN_CYTOPLASM_OD = 0.02  # noise of DAB in unstained cytoplasm; keeps the ratio finite
 _MIN_RADIUS_PX = 1.5  # keeps the 48 points of an outline in angular order on the 1/16 px grid
 
 COLUMNS = {
@@ -182,7 +182,7 @@ def _table(
             "dab_od": dab,
             "completeness": n_counted / np.maximum(n_seen, 1),
             "width_um": _percentiles(found.width_px, counted, 50.0) * mpp,
-            "membrane_ratio": dab / np.maximum(cytoplasm, _MIN_CYTOPLASM_OD),
+            "membrane_ratio": dab / np.maximum(cytoplasm, MIN_CYTOPLASM_OD),
             "cytoplasm_dab_od": cytoplasm,
             "evaluable": reason == "",
             "reason": pd.Series(reason, dtype="str").where(reason != "", None),

@@ -109,7 +109,7 @@ COLUMNS: dict[str, str] = {
     "dab_od": "float32",  # along the membrane
     "completeness": "float32",  # share of the perimeter that is stained, 0..1
     "width_um": "float32",  # of the membrane stain at half maximum; reported, never used to decide
-    "membrane_ratio": "float32",  # membrane DAB over cytoplasm DAB
+    "membrane_ratio": "float32",  # membrane DAB over cytoplasm DAB (`cells.cytoplasm`)
     "nuclear_dab_od": "float32",  # mean DAB of the nucleus
     "intensity": "str",
     "cell_class": "str",

@@ -7,6 +7,7 @@ pictures); what was measured on them stands beside each.
 import numpy as np
 import pandas as pd
 
+from her2kit.cells.grade import STAINED_SHARE
 from her2kit.scoring.case import Case
 from her2kit.scoring.counts import counted, evaluable
 from her2kit.scoring.gate import Gate
@@ -117,7 +118,9 @@ def _nuclear_pattern(cells: pd.DataFrame) -> Gate:
 
 
 def _cytoplasmic_pattern(cells: pd.DataFrame) -> Gate:
-    ratio = cells.loc[(cells["cell_class"] != "0") & cells["membrane_ratio"].notna(), "membrane_ratio"]
+    ridge = (cells["dab_od"] >= STAINED_OD) & (cells["completeness"] >= STAINED_SHARE)
+    stained = (cells["cell_class"] != "0") | ridge  # cells of cytoplasmic stain are class 0
+    ratio = cells.loc[stained & cells["membrane_ratio"].notna(), "membrane_ratio"]
     if len(ratio) < LEAST_STAINED:
         return Gate(
             "cytoplasmic_pattern", "ok", None, f"{len(ratio)} stained cells are too few to tell a pattern."

@@ -8,13 +8,14 @@ a wrong tumour region.
 """
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from her2kit.cells.table import CLASSES
+from her2kit.cells.table import CLASSES, GradeSource
 from her2kit.scoring.borderline import (
     BORDERLINE,
     CLASS_STEPS,
@@ -29,10 +30,12 @@ from her2kit.scoring.borderline import (
 )
 from her2kit.scoring.counts import INTENSITY_WEIGHT, chain_levels, counted, evaluable
 from her2kit.scoring.guideline import Guideline, Policies, guideline_of
-from her2kit.scoring.reading_error import ReadingError
+from her2kit.scoring.reading_error import COARSE_MPP, ReadingError, look_of
 from her2kit.scoring.spatial_error import Blocks, ShareError, lay_blocks, resampled, share_error
 
 DRAWS = 4000
+Misread = Callable[..., np.ndarray]
+"""`ReadingError.corrected` of a slide: takes draws of found shares and ``rng``, gives draws of true ones."""
 _WHOLE = (
     10_000_000  # cells of the tumour that drawn shares are scored on: lines lie where the guideline has them
 )
@@ -78,7 +81,8 @@ def uncertainty(
     tumour_known, policies
         As in `guideline.slide_score`.
     reading
-        How cells are misread; None counts the error of sampling alone.
+        How cells are misread; None counts the error of sampling alone, as do cells without a measured
+        membrane or an mpp.
     draws
         Draws of the shares. The seed comes from the cells: the same slide gives the same numbers.
 
@@ -110,10 +114,13 @@ def uncertainty(
     steps = np.array(CLASS_STEPS[guideline.organ])
     blocks = None if mpp is None else lay_blocks(table[["x_px0", "y_px0"]].to_numpy(np.float64) * mpp)
     seed = _seed(levels, blocks)
-    chain = _chain(levels, len(steps), blocks, reading, draws=draws, seed=seed)
+    misread = None
+    if reading is not None and mpp is not None:
+        misread = _misread(reading, table, levels, len(steps) + 1, coarse=mpp > COARSE_MPP)
+    chain = _chain(levels, len(steps), blocks, misread, draws=draws, seed=seed)
     n = len(levels)
     draws_of = {"slide": chain.slide, "tumour": chain.tumour, "sampling": chain.sampling}
-    lines = lines_of(chain.errors, draws_of, guideline, policies, known=reading is not None)
+    lines = lines_of(chain.errors, draws_of, guideline, policies, known=misread is not None)
     p_slide, p_tumour = (_p_score(shares, guideline, policies, n) for shares in (chain.slide, chain.tumour))
     deciding = deciding_line(lines, p_tumour, score)
     error = chain.errors[0 if deciding is None else deciding["step"]]
@@ -129,10 +136,10 @@ def uncertainty(
             "squares": len(blocks.cells) if blocks else None,
             "square_um": blocks.side_um if blocks else None,
         },
-        "reading": None if reading is None else {"slides": reading.slides},
-        "percent": _percent(levels, steps, blocks, draws_of, known=reading is not None),
+        "reading": None if reading is None or misread is None else {"slides": reading.slides},
+        "percent": _percent(levels, steps, blocks, draws_of, known=misread is not None),
         "h_score_membrane_class": intervals(
-            {k: 100 * shares @ steps for k, shares in draws_of.items()}, known=reading is not None
+            {k: 100 * shares @ steps for k, shares in draws_of.items()}, known=misread is not None
         ),
         "h_score_intensity": _intensity(table, blocks, draws=draws, seed=seed),
         "p_score": p_slide,
@@ -146,11 +153,29 @@ def uncertainty(
     return found | {"words": in_words(found, score, deciding)}
 
 
+def _misread(
+    reading: ReadingError, table: pd.DataFrame, levels: np.ndarray, n_levels: int, *, coarse: bool
+) -> Misread | None:
+    """Return how the slide's shares are corrected; cells that a reader graded are taken as right."""
+    graded = (table["grade_source"] == GradeSource.READER).to_numpy(bool)
+    look = None if graded.all() else look_of(table[~graded])
+    if look is None:
+        return None
+    known = np.bincount(levels[graded], minlength=n_levels) / len(levels)
+
+    def corrected(shares: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
+        rest = np.maximum(shares - known, 0) + 1e-12
+        rest /= rest.sum(axis=1, keepdims=True)
+        return known + (1 - known.sum()) * reading.corrected(rest, look, coarse=coarse, rng=rng)
+
+    return corrected
+
+
 def _chain(
     levels: np.ndarray,
     steps: int,
     blocks: Blocks | None,
-    reading: ReadingError | None,
+    misread: Misread | None,
     *,
     draws: int,
     seed: int,
@@ -160,9 +185,9 @@ def _chain(
     sampling = _draw(levels, errors, blocks, draws=draws, seed=seed)
     slide = _draw(levels, _errors(levels, steps, None), None, draws=draws, seed=seed)
     counts = np.array([np.count_nonzero(levels > step) for step in range(steps)])
-    if reading is None:
+    if misread is None:
         return _Chain(counts, errors, slide, sampling, sampling)
-    corrected = [_corrected(shares, reading, len(levels), seed) for shares in (slide, sampling)]
+    corrected = [_corrected(shares, misread, len(levels), seed) for shares in (slide, sampling)]
     return _Chain(counts, errors, corrected[0], corrected[1], sampling)
 
 
@@ -186,10 +211,10 @@ def _draw(
     return np.minimum.accumulate(out, axis=1)
 
 
-def _corrected(above: np.ndarray, reading: ReadingError, n: int, seed: int) -> np.ndarray:
+def _corrected(above: np.ndarray, misread: Misread, n: int, seed: int) -> np.ndarray:
     """Return the shares above each step, corrected for misread cells; less than half a cell is none."""
     of_level = -np.diff(above, axis=1, prepend=1.0, append=0.0)
-    true = reading.corrected(of_level, np.random.default_rng([seed, 2]))
+    true = misread(of_level, rng=np.random.default_rng([seed, 2]))
     true[true < 0.5 / n] = 0
     true /= true.sum(axis=1, keepdims=True)
     return true[:, ::-1].cumsum(axis=1)[:, -2::-1]

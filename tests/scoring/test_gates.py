@@ -270,6 +270,11 @@ def test_good_cells_pass():
     assert set(levels_of(make_cells(), control="valid").values()) == {"ok"}
 
 
+def test_cytoplasmic_stain_that_makes_no_class_is_said_too():
+    cells = make_cells(ratio=1.2).assign(cell_class="0", intensity="none")
+    assert levels_of(cells)["cytoplasmic_pattern"] == "caution"
+
+
 @pytest.mark.parametrize(
     ("cells", "gate", "level"),
     [

@@ -13,7 +13,13 @@ from scipy import stats
 from her2kit.cells.table import conform_cells
 from her2kit.scoring.borderline import deciding_line
 from her2kit.scoring.guideline import GUIDELINES, Policies, slide_score
-from her2kit.scoring.reading_error import ReadingError, measure_reading, negative_limit, shipped_reading_error
+from her2kit.scoring.reading_error import (
+    ReadingError,
+    look_of,
+    measure_reading,
+    negative_limit,
+    shipped_reading_error,
+)
 from her2kit.scoring.rules import detection_limit
 from her2kit.scoring.spatial_error import lay_blocks, resampled, share_error
 from her2kit.scoring.uncertainty import BORDERLINE, uncertainty
@@ -21,18 +27,20 @@ from her2kit.statistics import wilson
 
 BREAST, RESECTION = "breast-asco-cap-2018", "gastric-resection"
 KINDS = [
-    (0.0, "none", "0"),
-    (0.5, "faint", "1+"),
-    (0.6, "moderate", "2+"),
-    (0.9, "weak", "2+"),
-    (0.95, "intense", "3+"),
+    (0.0, "none", "0", 0.02),
+    (0.5, "faint", "1+", 0.16),
+    (0.6, "moderate", "2+", 0.36),
+    (0.9, "weak", "2+", 0.26),
+    (0.95, "intense", "3+", 0.7),
 ]
 MPP = 0.25
 
 
 def cells_of(levels, xy_um):
     """Return a graded table with a tumour cell of each level of the chain at each place."""
-    table = pd.DataFrame([KINDS[i] for i in levels], columns=["completeness", "intensity", "cell_class"])
+    table = pd.DataFrame(
+        [KINDS[i] for i in levels], columns=["completeness", "intensity", "cell_class", "dab_od"]
+    )
     table["x_px0"], table["y_px0"] = (np.asarray(xy_um) / MPP).T
     return conform_cells(table.assign(cell_type="tumour", cell_id=[f"c{i}" for i in range(len(table))]))
 
@@ -329,8 +337,17 @@ def table_of(true, n, rng, *, alike=100.0):
     return np.vstack([rows, np.append(made_up, 0)])
 
 
+def reading_of(tables):
+    """Return the reading error of slides whose cells look as those of `cells_of`."""
+    looks = []
+    for table in tables:
+        found = table[:, :-1].sum(axis=0)
+        looks.append(look_of(scattered(found / found.sum(), 1000)))
+    return measure_reading(tables, looks, [False] * len(tables))
+
+
 def planted_reading(*, alike=100.0):
-    return measure_reading(tables_of(40, alike=alike))
+    return reading_of(tables_of(40, alike=alike))
 
 
 def test_misread_shares_are_corrected_and_covered():
@@ -358,7 +375,7 @@ def perfect(shares):
 
 def test_perfect_reading_changes_nothing():
     rng = np.random.default_rng(3)
-    reading = measure_reading([perfect(rng.dirichlet(np.ones(5))) for _ in range(20)])
+    reading = reading_of([perfect(rng.dirichlet(np.ones(5))) for _ in range(20)])
     cells = scattered((0.3, 0.5, 0.1, 0.06, 0.04), 600)
     plain, read = asked(cells), asked(cells, reading=reading)
     for name in plain["percent"]:
@@ -366,12 +383,16 @@ def test_perfect_reading_changes_nothing():
 
 
 def test_slides_that_differ_more_make_the_score_less_sure():
-    cells = scattered((0.3, 0.4, 0.02, 0.2, 0.08), 3000)
-    widths = [
-        np.ptp(asked(cells, reading=planted_reading(alike=a))["percent"]["2+"]["slide"])
-        for a in (5, 50, 1000)
-    ]
-    assert widths == sorted(widths, reverse=True)
+    shares = np.array([0.3, 0.4, 0.02, 0.2, 0.08])
+    look, widths = look_of(scattered(shares, 1000)), []
+    for alike in (5, 1000):
+        ends = []
+        for seed in range(3):
+            reading, rng = reading_of(tables_of(40, alike=alike, seed=seed)), np.random.default_rng(0)
+            true = reading.corrected(np.tile(shares, (2000, 1)), look, coarse=False, rng=rng)
+            ends.append(np.ptp(np.quantile(true[:, 2:4].sum(axis=1), [0.025, 0.975])))
+        widths.append(np.mean(ends))
+    assert widths[0] > 1.2 * widths[1]
 
 
 def test_slides_that_look_alike_decide():
@@ -379,19 +400,72 @@ def test_slides_that_look_alike_decide():
     rng = np.random.default_rng(0)
     pale = [perfect((0.97 - x, 0.02 + x, 0.005, 0.004, 0.001)) for x in rng.uniform(0, 0.02, 12)]
     stained = [table_of((0.1, 0.2, 0.05, 0.6, 0.05), 900, rng) for _ in range(12)]
-    reading = measure_reading(pale + stained)
+    reading = reading_of(pale + stained)
     shares = np.tile([0.96, 0.03, 0.005, 0.004, 0.001], (400, 1))
-    corrected = reading.corrected(shares, rng)
+    look = look_of(scattered(shares[0], 1000))
+    corrected = reading.corrected(shares, look, coarse=False, rng=rng)
     assert corrected.sum(axis=1) == pytest.approx(1)
     assert np.median(corrected[:, 0]) == pytest.approx(0.96, abs=0.01)
 
 
+def test_where_the_cells_lie_within_a_class_decides():
+    """The same shares, complete stain just past its cut-offs or far past them: the former was over-called."""
+    rng, shares = np.random.default_rng(0), np.array([0.4, 0.45, 0.0, 0.15, 0.0])
+    tables, looks = [], []
+    for slide in range(24):
+        many = shares + np.array([-1, 1, 0, 0, 0]) * rng.uniform(-0.05, 0.05)
+        table = perfect(many)
+        if slide % 2:
+            table[1, 3], table[3, 3] = 100, 50  # 1+ cells that reach the cut-offs
+        tables.append(table)
+        looks.append(look_of(at_cut_offs(scattered(many, 1000), just=bool(slide % 2))))
+    reading = measure_reading(tables, looks, [False] * 24)
+    cells = scattered(shares, 1000)
+    sure, doubtful = (asked(at_cut_offs(cells, just=j), reading=reading) for j in (False, True))
+    assert sure["p_score"]["2+"] > 0.9
+    assert doubtful["p_score"]["2+"] < 0.1
+    assert doubtful["borderline"]
+    assert not sure["borderline"]
+
+
+def at_cut_offs(cells, *, just):
+    """Return the cells with their complete weak stain just past the cut-offs, or far past."""
+    weak = cells["intensity"] == "weak"
+    od, share = (0.205, 0.81) if just else (0.28, 0.95)
+    return cells.assign(
+        dab_od=cells["dab_od"].where(~weak, od), completeness=cells["completeness"].where(~weak, share)
+    )
+
+
+def test_a_slide_like_no_other_is_less_sure():
+    reading = planted_reading()
+    shares = np.tile(LIKE, (2000, 1))
+    looks = look_of(scattered(LIKE, 1000)), np.full(48, 0.5)
+    width = [
+        np.ptp(np.quantile(
+            reading.corrected(shares, look, coarse=False, rng=np.random.default_rng(1))[:, 1], [0.1, 0.9]
+        ))
+        for look in looks
+    ]  # fmt: skip
+    assert width[1] > 1.5 * width[0]
+
+
+def test_cells_without_a_membrane_are_not_corrected():
+    cells = scattered((0.3, 0.4, 0.02, 0.2, 0.08), 500)
+    bare = cells.assign(dab_od=np.float32(np.nan))
+    assert look_of(bare) is None
+    assert asked(bare, reading=planted_reading())["reading"] is None
+    few = cells.assign(dab_od=cells["dab_od"].where(np.arange(500) > 100))
+    assert asked(few, reading=planted_reading())["reading"] == {"slides": 40}
+
+
 def test_the_shipped_card_covers_both_organs_and_resolutions():
     for organ, levels in (("breast", 5), ("gastric", 4)):
-        for mpp in (0.25, 0.46):
-            reading = shipped_reading_error(organ, mpp)
-            assert reading.slides >= 20
-            assert reading.tables.shape[1:] == (levels + 1, levels + 1)
+        reading = shipped_reading_error(organ, 0.25)
+        assert reading.coarse.sum() >= 20
+        assert (~reading.coarse).sum() >= 20
+        assert reading.tables.shape[1:] == (levels + 1, levels + 1)
+        assert reading.looks.shape[1] == len(look_of(scattered(LIKE, 100)))
 
 
 def test_the_limit_of_detection_comes_from_negative_slides():
@@ -412,12 +486,13 @@ def test_the_limit_of_detection_comes_from_negative_slides():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: measure_reading([]), "tables is empty"),
-        (lambda: measure_reading([np.zeros((6, 6), int)]), "slide 0 of tables has no true cell"),
-        (lambda: measure_reading([-np.eye(6, dtype=int)]), "negative count"),
+        (lambda: measure_reading([], [], []), "tables is empty"),
+        (lambda: measure_reading([np.zeros((6, 6))], [[0.1]], [True]), "slide 0 of tables has no true cell"),
+        (lambda: measure_reading([-np.eye(6)], [[0.1]], [True]), "negative count"),
+        (lambda: measure_reading([np.eye(6)], [[0.1]] * 2, [True]), "for each of the 1 slides"),
         (lambda: negative_limit([]), "slides is empty"),
         (lambda: negative_limit([(5, 3)]), "0 <= false_positives <= n"),
-        (lambda: ReadingError(np.eye(5)), r"pass \(slides, l \+ 1, l \+ 1\)"),
+        (lambda: ReadingError(np.eye(5), np.eye(5), np.ones(5, bool)), r"pass \(slides, l \+ 1, l \+ 1\)"),
     ],
 )
 def test_messages(call, words):
