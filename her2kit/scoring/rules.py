@@ -1,9 +1,9 @@
 """The rules of the guidelines as a table: what is counted, from how many cells on, and what follows.
 
-Whole numbers only: "more than 10 "
-                    "%" of n cells is "at least n // 10 + 1 cells", so that exactly 10 % never rounds
-over the line. Every breast rule counts an up-set of the order of cells (completeness and intensity together),
-cumulatively. A rule on one class alone would not be monotone: upgrading one cell could lower the score.
+Whole numbers only: "more than 10 % of n cells" is "at least n // 10 + 1 cells", so that exactly 10 % never
+rounds over the line. Every breast rule counts an up-set of the order of cells (completeness and intensity
+together), cumulatively. A rule on one class alone would not be monotone: upgrading one cell could lower the
+score.
 """
 
 import math

@@ -122,6 +122,8 @@ def test_a_sweep_killed_in_the_middle_does_no_cell_twice(put, sample, workplace)
     table = pd.read_csv(workplace / "out/runs.csv")
     assert len(table) == 4
     assert table["status"].eq("done").all()
+    assert sorted(table["p.share"]) == [0.25, 0.25, 0.5, 0.5]  # the default is written out, too
+    assert sorted(table["p.seed"]) == [0, 0, 1, 1]
     assert table["started"].str.match(r"\d{4}-\d\d-\d\dT").all()
     assert sorted(table["stained"]) == [10, 10, 20, 20]
     effects = pd.read_csv(workplace / "out/01_short/effects.csv")
