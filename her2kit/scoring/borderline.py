@@ -158,6 +158,12 @@ def in_words(found: dict[str, Any], score: str, line: dict[str, Any] | None) -> 
         f"{abs(line['points']):.1f} points {side} it; {100 * CONFIDENCE:.0f} % interval of the slide "
         f"{low:.1f} to {high:.1f} %, of the tumour {line['tumour'][0]:.1f} to {line['tumour'][1]:.1f} %."
     )
+    if not low <= line["percent"] <= high:
+        way = "many" if line["percent"] > high else "few"
+        words.append(
+            f"What was counted lies outside the interval: on slides that look like this one, too {way} cells "
+            "were counted."
+        )
     if more is None:
         words.append(
             f"Even {MOST_TIMES:.0f} times as many cells would not tell on which side of it the tumour lies."

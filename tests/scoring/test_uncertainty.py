@@ -366,6 +366,7 @@ def test_misread_shares_are_corrected_and_covered():
     assert found["p_score"]["1+"] > 0.2
     assert found["borderline"] is True
     assert "how they are read" in " ".join(found["words"])
+    assert "on slides that look like this one, too many cells were counted." in " ".join(found["words"])
 
 
 def perfect(shares):
