@@ -26,7 +26,7 @@ from her2kit.learning.torchvision_ops import ensure_torchvision
 from her2kit.learning.train_settings import TrainSettings
 from her2kit.learning.training import Trained, fit
 from her2kit.learning.tumour_sections import LABELS, LOW_MPP, Section, TumourTiles, section_of
-from her2kit.regions.tumour_map import TumourMap, load_map  # noqa: F401 - notebook 12 takes it from here
+from her2kit.regions.tumour_map import TumourMap
 from her2kit.slides.windows import blended
 from her2kit.stain.basis import StainBasis
 
