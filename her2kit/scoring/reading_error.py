@@ -123,7 +123,8 @@ class ReadingError:
         Notes
         -----
         Moves the angle of the share from each level on by the process's mean. The moves are spread by its
-        standard deviation times errors that go together as those of the slides, each left out, did.
+        standard deviation times errors that go together as those of the slides, each left out, did. Sums are
+        taken without BLAS, whose last bits depend on its threads.
         """
         found, true = self.tables[:, :, :-1].sum(axis=1), self.tables[:, :-1].sum(axis=2)
         seen = _angle(_above(found / found.sum(axis=1, keepdims=True)))
@@ -133,13 +134,14 @@ class ReadingError:
         here = self._alike(look[None], np.array([coarse]))[0]
         mean, spread, missed = (np.empty(n) for n in (off.shape[1], off.shape[1], off.shape))
         for step, here_noise in enumerate(_noise(above.mean(axis=0))):
-            inverse = np.linalg.inv(alike + np.diag(_noise(seen[:, step]) ** 2))
-            weight = inverse @ off[:, step]
-            mean[step] = here @ weight
-            left = OWN**2 + COMMON**2 - here @ inverse @ here
+            inverse = _inverse(alike + np.diag(_noise(seen[:, step]) ** 2))
+            weight = (inverse * off[:, step]).sum(axis=1)
+            mean[step] = (here * weight).sum()
+            left = OWN**2 + COMMON**2 - (here * (inverse * here).sum(axis=1)).sum()
             spread[step] = np.sqrt(max(left, 0) + here_noise**2)
             missed[:, step] = weight / np.sqrt(np.diag(inverse))  # over its own spread, each slide left out
-        errors = rng.standard_normal((len(shares), self.slides)) @ missed / np.sqrt(self.slides)
+        drawn = rng.standard_normal((len(shares), self.slides))
+        errors = np.einsum("ds,sl->dl", drawn, missed, optimize=False) / np.sqrt(self.slides)
         above = np.sin(np.clip(above + mean + spread * errors, 0, np.pi) / 2) ** 2
         above = np.minimum.accumulate(above, axis=1)
         return -np.diff(above, axis=1, prepend=1.0, append=0.0)
@@ -244,6 +246,23 @@ def _angle(shares: np.ndarray) -> np.ndarray:
 def _noise(angle: np.ndarray) -> np.ndarray:
     """Return by how much slides of the same look differ at an angle."""
     return LEAST_NOISE + NOISE * np.sin(angle)
+
+
+def _inverse(positive: np.ndarray) -> np.ndarray:
+    """Return the inverse of a symmetric positive definite matrix, float64 (n, n), by Gauss and Jordan.
+
+    LAPACK's last bits depend on its threads, and the same slide shall give the same bytes.
+    """
+    a = positive.astype(np.float64)
+    for k in range(len(a)):
+        pivot = a[k, k]
+        column = a[:, k].copy()
+        a[k] /= pivot
+        column[k] = 0.0
+        a -= column[:, None] * a[k]
+        a[:, k] = -column / pivot
+        a[k, k] = 1.0 / pivot
+    return a
 
 
 @cache
