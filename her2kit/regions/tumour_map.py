@@ -69,6 +69,8 @@ def load_map(path: str | os.PathLike) -> TumourMap:
         with np.load(path, allow_pickle=False) as found:
             values = {name: found[name] for name in TumourMap.__slots__}
         return TumourMap(**{name: v if v.ndim else v.item() for name, v in values.items()})
+    except FileNotFoundError as error:
+        raise SlideError(f"{path}: no such tumour map; draw it first, or check the name") from error
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise SlideError(f"{path}: is no tumour map ({type(error).__name__}); map the slide again") from error
 

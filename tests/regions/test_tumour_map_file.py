@@ -37,7 +37,9 @@ def test_a_map_is_kept_and_read_without_pickle(tmp_path):
     (tmp_path / "bad.npz").write_bytes(b"PK" + b"x" * 50)
     np.savez(tmp_path / "pickled.npz", slide_id=np.array([{}], dtype=object))
     np.savez(tmp_path / "float.npz", **{n: getattr(a_map(), n) for n in TumourMap.__slots__} | {"mpp": -1.0})
-    for name in ("bad", "pickled", "float", "missing"):
+    with pytest.raises(SlideError, match=r"missing\.npz: no such tumour map; draw it first"):
+        load_map(tmp_path / "missing.npz")
+    for name in ("bad", "pickled", "float"):
         with pytest.raises(SlideError, match=f"{name}.npz: is no tumour map"):
             load_map(tmp_path / f"{name}.npz")
 
@@ -49,7 +51,7 @@ def test_a_map_must_be_of_this_slide(tmp_path):
         map_for(tmp_path / "s.npz", "t", (800, 600))
     with pytest.raises(SlideError, match="covers 800 x 600 px of a slide of 1600 x 600 px"):
         map_for(tmp_path, "s", (1600, 600))
-    with pytest.raises(SlideError, match=r"t\.npz: is no tumour map"):
+    with pytest.raises(SlideError, match=r"t\.npz: no such tumour map"):
         map_for(tmp_path, "t", (800, 600))
 
 
