@@ -42,8 +42,8 @@ HYGIENE = (
     "-p",
     "no:cacheprovider",
     "tests/notebooks",
-    "-k",
-    "not smoke",
+    "-m",
+    "not slow",
 )
 
 

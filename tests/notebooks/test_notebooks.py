@@ -83,6 +83,7 @@ def smoke(request, tmp_path_factory):
     return {FOLDER / outcome.run.notebook.name: outcome for outcome in outcomes}
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.timeout(1800)
 def test_it_runs_in_its_smallest_size(smoke, path):
@@ -94,6 +95,7 @@ def test_it_runs_in_its_smallest_size(smoke, path):
     assert set(expected) <= set(flat), "expected.yaml names a metric that results.json lacks"
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.timeout(1800)
 def test_each_prediction_is_asked_before_it_is_told_and_could_be_right(smoke, path):
@@ -107,6 +109,7 @@ def test_each_prediction_is_asked_before_it_is_told_and_could_be_right(smoke, pa
         assert "is no number" not in words
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.timeout(1800)
 def test_each_solution_is_right(smoke, path):
