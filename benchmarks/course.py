@@ -27,6 +27,7 @@ from her2kit.course.records import RECORD, computer
 MINUTES = {"fast": 25, "smoke": 4}
 HYGIENE_SECONDS = 10
 CORES = 2
+WORKERS = {"fast": "1", "smoke": "2"}
 CLI = (sys.executable, "-c", "from her2kit.cli import main; main()")
 WARM = (
     "from her2kit.learning.torchvision_ops import ensure_torchvision; ensure_torchvision();"
@@ -76,7 +77,8 @@ def walk(tier: str, names: Sequence[str] = ()) -> list[Claim]:
         shutil.copytree(ROOT / "notebooks" / "params", folder / "params")
         copies = [shutil.copy(path, folder) for path in notebooks]
         out = Path(scratch, "runs")
-        words = [*CLI, "run", *map(str, copies), "--tier", tier, "--workers", "1", "--out", str(out)]
+        words = [*CLI, "run", *map(str, copies), "--tier", tier, "--workers", WORKERS[tier]]
+        words += ["--out", str(out)]
         began = time.monotonic()
         ended = run_offline(words, cwd=Path(scratch))
         minutes = (time.monotonic() - began) / 60
@@ -85,8 +87,9 @@ def walk(tier: str, names: Sequence[str] = ()) -> list[Claim]:
     print(f"  status {ended.status}; failed: {', '.join(failed) or 'none'}")
     print(f"  tried to reach beyond this computer: {', '.join(sorted(set(ended.tried))) or 'nobody'}")
     claims = [Claim(f"{tier} tier: {r['notebook']}", r["seconds"] / 60, "min", None) for r in records]
+    whole = f"{tier} tier: all notebooks, {WORKERS[tier]} at a time, offline"
     return [
-        Claim(f"{tier} tier: all notebooks in sequence, offline", minutes, "min", f"<= {MINUTES[tier]}"),
+        Claim(whole, minutes, "min", f"<= {MINUTES[tier]}"),
         Claim(f"{tier} tier: notebooks that failed", len(failed) + bool(ended.status), "", "<= 0"),
         Claim(f"{tier} tier: addresses, names and pages are out of reach", all(blocked), "", "is true"),
         Claim(f"{tier} tier: out of reach below Python, too", float(ways["below_python"]), "", None),
